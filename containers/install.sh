@@ -1,0 +1,37 @@
+#!/bin/sh
+# Installs what is missing: Debian packages by name, .venv for the gateway, build/kernel for the kernel image.
+# install.sh gateway | dev     (dev adds what tests, lint and types need)
+set -eu
+cd "$(dirname "$0")/.."
+lock="requirements/$1.txt"
+
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "Python 3.11 or later is needed; this is $(python3 --version)" >&2
+    exit 1
+}
+python3 -m kernel_gateway.sandbox.host
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+missing=""
+command -v bwrap >/dev/null || missing="$missing bubblewrap"
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+if [ -n "$missing" ]; then
+    echo "installing Debian packages:$missing"
+    as_root apt-get update -qq
+    # shellcheck disable=SC2086
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+[ -x .venv/bin/python ] || { echo "making .venv"; python3 -m venv .venv; }
+# The development lock holds everything that the gateway's does.
+if ! cmp -s requirements/dev.txt .venv/lock.txt && ! cmp -s "$lock" .venv/lock.txt; then
+    echo "installing Python packages from $lock"
+    # Twice quiet: pip warns at length of being root; errors are still printed.
+    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r "$lock"
+    .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+    cp "$lock" .venv/lock.txt
+fi
+.venv/bin/python containers/build_kernel_image.py build/kernel requirements/kernel.txt

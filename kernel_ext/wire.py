@@ -1,0 +1,190 @@
+"""The messages both ends of the sixth channel speak. No I/O: bytes in, messages out, and the reverse.
+
+A message is a small JSON head and an optional binary body. It travels as frames of at most 256 KiB, so that
+frames of different messages interleave and a large blob never holds up a small call. Every bound is checked on
+the declared sizes, before a byte of payload is kept and before anything is parsed.
+
+    frame  = version u8 | kind u8 | flags u16 | id u32 | length u32 | payload[length]
+    first  frame of a message: flags has FIRST, payload begins with head_length u32 | body_length u64
+    last   frame of a message: flags has LAST; every other frame is full, so that a message has few
+"""
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+VERSION = 1
+MAX_FRAME_BYTES = 256 * 1024
+_HEADER = struct.Struct("!BBHII")
+_SIZES = struct.Struct("!IQ")
+_FIRST, _LAST = 1, 2
+MAX_ID = 2**32 - 1
+
+
+class Kind(IntEnum):
+    """Who may send it, and what its head holds."""
+
+    READY = 1  # kernel -> gateway  {"python", "pid"}: sockets are bound, extension loaded, no identity yet
+    CLAIM = 2  # gateway -> kernel  {"key", "manifest", "execution_count"}: the one frame that gives it an identity
+    CLAIMED = 3  # kernel -> gateway  {}
+    CALL = 4  # kernel -> gateway  {"operation", "arguments"}
+    SEARCH = 5  # kernel -> gateway  {"query", "limit", "threshold"}
+    READ = 6  # kernel -> gateway  {"handle"}
+    WRITE = 7  # kernel -> gateway  {"handle"} + body
+    RESULT = 8  # gateway -> kernel  {"value"} [+ body], under the id of the request
+    ERROR = 9  # gateway -> kernel  {"code", "message", "retry_after"?}, under the id of the request
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    kind: Kind
+    id: int
+    head: dict[str, Any] = field(default_factory=dict)
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"<Message {self.kind.name} {self.id} body={len(self.body)}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one end accepts from the other. All in bytes or counts; exceeding one is a WireError."""
+
+    max_head_bytes: int = 256 * 1024
+    max_body_bytes: int = 64 * 1024 * 1024
+    max_open_messages: int = 128
+    max_open_bytes: int = 160 * 1024 * 1024
+
+
+class WireError(Exception):
+    """The other end broke the protocol. The connection cannot be used any more."""
+
+
+def encode(message: Message) -> Iterator[bytes]:
+    """The frames of `message`, in order. Frames of several messages may be interleaved at will.
+
+    Raises TypeError or ValueError at once where the head is not JSON, never later while frames are taken.
+    """
+    head = json.dumps(message.head, separators=(",", ":"), allow_nan=False).encode()
+    return _frames(message, memoryview(_SIZES.pack(len(head), len(message.body)) + head))
+
+
+def _frames(message: Message, payload: memoryview) -> Iterator[bytes]:
+    body, split = memoryview(message.body), len(payload)
+    total = split + len(body)
+    for start in range(0, total, MAX_FRAME_BYTES):
+        end = start + MAX_FRAME_BYTES
+        flags = (_FIRST if start == 0 else 0) | (_LAST if end >= total else 0)
+        yield _frame(message, flags, payload[start:end], body[max(0, start - split) : max(0, end - split)])
+
+
+def _frame(message: Message, flags: int, *parts: memoryview) -> bytes:
+    length = sum(len(part) for part in parts)
+    return b"".join([_HEADER.pack(VERSION, message.kind, flags, message.id, length), *parts])
+
+
+class _Partial:
+    __slots__ = ("body_length", "data", "head_length", "kind")
+
+    def __init__(self, kind: Kind, head_length: int, body_length: int) -> None:
+        self.kind, self.head_length, self.body_length = kind, head_length, body_length
+        self.data = bytearray()
+
+    @property
+    def total(self) -> int:
+        return self.head_length + self.body_length
+
+
+class Decoder:
+    """Turns received bytes into messages. `feed` raises WireError once and for all."""
+
+    def __init__(self, limits: Limits, accepts: frozenset[Kind]) -> None:
+        self._limits, self._accepts = limits, accepts
+        self._buffer = bytearray()
+        self._open: dict[int, _Partial] = {}
+        self._open_bytes = 0
+
+    def __repr__(self) -> str:
+        return f"<Decoder {len(self._open)} open, {self._open_bytes} bytes declared>"
+
+    def feed(self, data: bytes) -> list[Message]:
+        self._buffer += data
+        messages = []
+        at = 0
+        with memoryview(self._buffer) as view:
+            while len(view) - at >= _HEADER.size:
+                version, kind, flags, id_, length = _HEADER.unpack_from(view, at)
+                self._check_header(version, kind, length)
+                if len(view) - at < _HEADER.size + length:
+                    break
+                payload = bytes(view[at + _HEADER.size : at + _HEADER.size + length])
+                at += _HEADER.size + length
+                if (message := self._accept(Kind(kind), flags, id_, payload)) is not None:
+                    messages.append(message)
+        del self._buffer[:at]
+        return messages
+
+    def _check_header(self, version: int, kind: int, length: int) -> None:
+        if version != VERSION:
+            raise WireError(f"version {version} is not spoken here")
+        if kind not in self._accepts:
+            raise WireError(f"kind {kind} is not accepted here")
+        if length > MAX_FRAME_BYTES:
+            raise WireError(f"a frame of {length} bytes is longer than {MAX_FRAME_BYTES}")
+
+    def _accept(self, kind: Kind, flags: int, id_: int, payload: bytes) -> Message | None:
+        if flags & ~(_FIRST | _LAST):
+            raise WireError(f"unknown flags {flags:#x}")
+        if not flags & _LAST and len(payload) != MAX_FRAME_BYTES:
+            raise WireError("a short frame that is not the last of its message")
+        if flags & _FIRST:
+            if len(payload) < _SIZES.size:
+                raise WireError("a first frame too short to hold its sizes")
+            partial = self._begin(kind, id_, *_SIZES.unpack_from(payload))
+            payload = payload[_SIZES.size :]
+        else:
+            if id_ not in self._open:
+                raise WireError(f"a continuation of message {id_}, which was never begun")
+            partial = self._open[id_]
+            if partial.kind != kind:
+                raise WireError(f"message {id_} changed its kind")
+        partial.data += payload
+        if len(partial.data) > partial.total:
+            raise WireError(f"message {id_} is longer than it declared")
+        if not flags & _LAST:
+            return None
+        if len(partial.data) != partial.total:
+            raise WireError(f"message {id_} is shorter than it declared")
+        del self._open[id_]
+        self._open_bytes -= partial.total
+        head = _parse_head(bytes(partial.data[: partial.head_length]))
+        return Message(kind, id_, head, bytes(partial.data[partial.head_length :]))
+
+    def _begin(self, kind: Kind, id_: int, head_length: int, body_length: int) -> _Partial:
+        limits = self._limits
+        if id_ in self._open:
+            raise WireError(f"message {id_} was begun twice")
+        if head_length > limits.max_head_bytes:
+            raise WireError(f"a head of {head_length} bytes is longer than {limits.max_head_bytes}")
+        if body_length > limits.max_body_bytes:
+            raise WireError(f"a body of {body_length} bytes is longer than {limits.max_body_bytes}")
+        if len(self._open) >= limits.max_open_messages:
+            raise WireError(f"more than {limits.max_open_messages} messages at once")
+        if self._open_bytes + head_length + body_length > limits.max_open_bytes:
+            raise WireError(f"more than {limits.max_open_bytes} bytes at once")
+        partial = self._open[id_] = _Partial(kind, head_length, body_length)
+        self._open_bytes += partial.total
+        return partial
+
+
+def _parse_head(raw: bytes) -> dict[str, Any]:
+    try:
+        head = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise WireError("a head that is not JSON") from error
+    if not isinstance(head, dict):
+        raise WireError("a head that is not a JSON object")
+    return head

@@ -1,0 +1,155 @@
+"""The command line. Errors are one line on stderr: exit 2 for usage, 1 for everything else."""
+
+import argparse
+import asyncio
+import importlib.metadata
+import logging
+import resource
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import catalog.__main__ as catalog_commands
+from kernel_gateway import __version__, commands
+from kernel_gateway.app import Settings
+from kernel_gateway.config import environment, load
+from kernel_gateway.errors import ConfigError, GatewayError
+from kernel_gateway.reference.issuer import MAX_TOKEN_SECONDS
+
+RIVAL = "jupyter-kernel-gateway"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script. Returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["catalog"]:
+        return catalog_commands.main(given[1:], prog="kernel-gateway catalog")
+    try:
+        options = _parser().parse_args(given)
+    except _UsageError as error:
+        return _fail(str(error), 2)
+    if (warning := rival()) is not None:
+        print(warning, file=sys.stderr)
+        return 1
+    _prepare_process()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    warnings.simplefilter("ignore" if options.quiet_world else "default")
+    try:
+        flags = {"server.host": getattr(options, "host", None), "server.port": getattr(options, "port", None)}
+        settings = Settings.of(load(options.config, environment(), flags))
+        code: int = asyncio.run(options.run(settings, options))
+    except (ConfigError, GatewayError, BaseExceptionGroup) as error:
+        if (said := anticipated(error)) is None:
+            raise
+        return _fail(said, 1)
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def anticipated(error: BaseException) -> str | None:
+    """What to say of a failure that task groups may have wrapped; None where there is a crash among it."""
+    if isinstance(error, BaseExceptionGroup) and error.split((ConfigError, GatewayError))[1] is not None:
+        return None
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)
+
+
+def _prepare_process() -> None:
+    """As many descriptors as the host allows, for a session takes a dozen; no core file, for it would hold tokens."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def rival() -> str | None:
+    """The line to say where another distribution has put files into our package."""
+    try:
+        importlib.metadata.distribution(RIVAL)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return (
+        f"kernel-gateway: `{RIVAL}` is installed here too and owns the same package name, `kernel_gateway`; "
+        f"use an environment of its own: `pip uninstall {RIVAL}`, then install this again"
+    )
+
+
+class _UsageError(Exception):
+    pass
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise _UsageError(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="kernel-gateway", description="Sandboxed IPython sessions for agents.")
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.set_defaults(quiet_world=False)
+    every = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: commands.Command, text: str) -> argparse.ArgumentParser:
+        added = every.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        added.add_argument("--config", type=Path, metavar="FILE", help="the TOML file with the settings")
+        added.set_defaults(run=run)
+        return added
+
+    def port(added: argparse.ArgumentParser) -> None:
+        added.add_argument(
+            "--port", type=_port, metavar="PORT", help="where to listen, 0 for any free one; default: server.port, 8888"
+        )
+
+    serve = command("serve", commands.serve, "run the service; refuses to start where a named attack gets through")
+    serve.add_argument("--host", metavar="HOST", help="where to listen; default: server.host, 127.0.0.1")
+    port(serve)
+    demo = command("demo", commands.demo, "run the service with a world of its own, and the Image Ops flow through it")
+    demo.add_argument("--once", action="store_true", help="exit after the flow; 0 only if every step held")
+    demo.add_argument("--json", action="store_true", help="one object per step, then one that says how to connect")
+    port(demo)
+    demo.set_defaults(quiet_world=True)
+    text = "serve MCP on stdio, with a world of its own unless upstreams are configured"
+    command("mcp", commands.mcp, text).set_defaults(quiet_world=True)
+    check = command("check", commands.check, "show what isolation this host gives, then try every named attack")
+    check.add_argument("--json", action="store_true", help="one object per finding")
+    token = command("token", commands.token, "mint a token of the reference issuer (development only)")
+    token.add_argument("--subject", required=True, type=_words, metavar="NAME", help="whom it stands for")
+    token.add_argument("--scope", required=True, type=_words, metavar='"A B"', help="what it allows, space separated")
+    token.add_argument("--role", default="dev", type=_words, metavar="ROLE", help="dev by default")
+    token.add_argument("--org", default="acme", type=_words, metavar="NAME", help="the organisation, acme by default")
+    token.add_argument(
+        "--ttl", default=3600, type=_ttl, metavar="SECONDS", help="how long it lives: 3600 by default, 30 days at most"
+    )
+    command("config", commands.config, "print the effective settings, secrets masked")
+    every.add_parser("catalog", help="search, lint, show or review the operations", add_help=False)
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a port, 0 to 65535")
+    return int(text)
+
+
+def _ttl(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_TOKEN_SECONDS:
+        raise argparse.ArgumentTypeError(f"`{text}` is not 1 to {MAX_TOKEN_SECONDS} seconds (30 days)")
+    return int(text)
+
+
+def _words(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text.strip()
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"kernel-gateway: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""Composition root: the only file that names concrete classes. Settings in, a running service out."""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import zmq.asyncio
+from pydantic import Field, ValidationError
+
+from catalog import Catalog
+from catalog.document import DocumentError
+from catalog.manifest import manifest
+from catalog.reviewed import REVIEWED, SPECS, load_served
+from kernel_gateway.audit.digests import keyed_digest
+from kernel_gateway.audit.journal import Journal
+from kernel_gateway.audit.redact import Redactor
+from kernel_gateway.audit.refusals import Refusals
+from kernel_gateway.audit.settings import AuditSettings
+from kernel_gateway.auth.current import current_principal
+from kernel_gateway.auth.jwks import HttpFetch
+from kernel_gateway.auth.principal import Principal
+from kernel_gateway.auth.settings import AuthSettings
+from kernel_gateway.auth.static import principal_from_settings
+from kernel_gateway.auth.verifier import Verifier
+from kernel_gateway.broker import Broker
+from kernel_gateway.config import Section, complaint
+from kernel_gateway.errors import ConfigError, GatewayError
+from kernel_gateway.frontends.code_mode import CodeMode
+from kernel_gateway.frontends.endpoint import session_manager
+from kernel_gateway.frontends.http import application
+from kernel_gateway.frontends.listener import Bound, http_server
+from kernel_gateway.frontends.mcp_settings import McpSettings
+from kernel_gateway.frontends.settings import ServerSettings
+from kernel_gateway.gateway import Gateway
+from kernel_gateway.handles import Handles
+from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.kernels.launchers import Launcher
+from kernel_gateway.kernels.launchers.bwrap import BwrapLauncher
+from kernel_gateway.kernels.settings import KernelSettings
+from kernel_gateway.kernels.sockets import sweep
+from kernel_gateway.limits.settings import LimitSettings
+from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.reference.keys import KID_PREFIX
+from kernel_gateway.sandbox.images import KernelImage
+from kernel_gateway.sandbox.settings import SandboxSettings
+from kernel_gateway.sandbox.spec import compose, this_interpreter
+from kernel_gateway.sessions.session import Services
+from kernel_gateway.sessions.settings import SessionSettings
+from kernel_gateway.store.database import Database
+from kernel_gateway.store.keys import Keys
+from kernel_gateway.store.settings import StoreSettings
+from kernel_gateway.upstreams.asker import signer
+from kernel_gateway.upstreams.http import connect
+from kernel_gateway.upstreams.settings import UpstreamSettings
+
+
+class CatalogSettings(Section):
+    """Where the reviewed documents are, and the file that pins them."""
+
+    specs: Path = SPECS
+    reviewed: Path = REVIEWED
+
+
+class Settings(Section):
+    """Everything there is to set, a section a folder."""
+
+    server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
+    store: StoreSettings = StoreSettings()
+    audit: AuditSettings = AuditSettings()
+    catalog: CatalogSettings = CatalogSettings()
+    limits: LimitSettings = LimitSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    kernels: KernelSettings = KernelSettings()
+    sessions: SessionSettings = SessionSettings()
+    mcp: McpSettings = McpSettings()
+    upstreams: dict[str, UpstreamSettings] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Settings":
+        """Raises ConfigError, naming the first wrong key and where it was written."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise complaint(error, values) from None
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """A running gateway."""
+
+    settings: Settings
+    gateway: Gateway
+    verifier: Verifier
+    unreviewed: tuple[str, ...]
+    _journal: Journal
+    _clock: Callable[[], float]
+
+    def mcp_server(self, principal_of: Callable[[], Principal] = current_principal) -> CodeMode:
+        return CodeMode(
+            self.gateway, principal_of, self.settings.mcp, session_idle_seconds=self.settings.sessions.idle_seconds
+        )
+
+    def stdio_principal(self) -> Principal:
+        return principal_from_settings(self.settings.auth.stdio, self._clock())
+
+    @asynccontextmanager
+    async def serving(self, bound: Bound) -> AsyncIterator[None]:
+        """HTTP and MCP on `bound`, which is closed when the context ends or cannot begin. Raises ConfigError."""
+        with closing(bound):
+            manager = session_manager(self.mcp_server(), self.settings.server)
+            refusals = Refusals(self._journal.record, "door")
+
+            def refused(error: GatewayError) -> None:
+                refusals.count(error.code)
+
+            routes = application(self.gateway, self.verifier, manager.asgi_app, self.settings.server, refused=refused)
+            server = http_server(routes, self.settings.server)
+            async with manager.run():
+                server.add_sockets(bound.sockets)
+                try:
+                    yield
+                finally:
+                    server.stop()
+                    await server.close_all_connections()
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, *, embedded: bool = False, clock: Callable[[], float] = time.time
+) -> AsyncIterator[App]:
+    """The gateway with its parts, until the context ends. Raises ConfigError.
+
+    `embedded` says that the reference world is part of this process; without it, its keys are refused.
+    """
+    served, unreviewed = _catalog(settings)
+    sweep()
+    launcher = kernel_launcher(settings)
+    async with AsyncExitStack() as stack:
+        keys = Keys(settings.store.folder)
+        store = settings.store
+        database = Database(
+            store.database,
+            busy_timeout_seconds=store.busy_timeout_seconds,
+            survives_power_loss=store.survives_power_loss,
+        )
+        stack.push_async_callback(database.close)
+        journal = Journal(database, clock, settings.audit)
+        stack.push_async_callback(journal.close)
+        redactor = Redactor(())
+        sign = signer(keys.signing(), clock)
+        upstreams = {}
+        for name, section in settings.upstreams.items():
+            upstreams[name] = connect(name, section, sign=sign, redactor=redactor, clock=clock)
+            stack.push_async_callback(upstreams[name].close)
+        reachable = served.only(lambda operation: operation.server in upstreams)
+        authorizer = ScopeAuthorizer(settings.limits.max_calls_per_cell, settings.limits.max_calls_per_session)
+        limits = settings.limits
+        handles = Handles(
+            clock,
+            secrets.token_hex,
+            ttl_seconds=limits.handle_ttl_seconds,
+            max_per_session=limits.max_handles_per_session,
+        )
+        broker = Broker(
+            reachable, authorizer, upstreams, handles, journal, redactor, limits, keys.secret("idempotency"), clock
+        )
+        context = zmq.asyncio.Context()
+        stack.callback(context.destroy, linger=0)
+
+        kernels: set[Kernel] = set()
+
+        async def start_kernel() -> Kernel:
+            kernel = await Kernel.start(launcher, settings.kernels, context)
+            kernels.add(kernel)
+            kernel.gone.add_done_callback(lambda _: kernels.discard(kernel))
+            return kernel
+
+        async def stop_kernels() -> None:
+            await asyncio.gather(*(kernel.stop("the gateway stopped") for kernel in kernels))
+
+        stack.push_async_callback(stop_kernels)
+
+        digests = keys.secret("digests")
+        manifest_of = _manifest(reachable)
+        services = Services(
+            start_kernel=start_kernel,
+            manifest=lambda principal: manifest_of(gateway.catalog_for(principal)),
+            broker=broker,
+            record=journal.record,
+            flush=journal.flush,
+            digest=lambda organisation, content: keyed_digest(digests, organisation, content),
+            clock=clock,
+            new_id=lambda kind: f"{kind}_{secrets.token_hex(16)}",
+        )
+        gateway = Gateway(reachable, authorizer, services, journal, settings.sessions)
+        gateway.start()
+        stack.push_async_callback(gateway.close)
+        fetch = HttpFetch(settings.auth)
+        stack.callback(fetch.close)
+        verifier = Verifier(settings.auth, fetch if embedded else _without_reference_keys(fetch), clock)
+        yield App(settings, gateway, verifier, tuple(unreviewed), journal, clock)
+
+
+def kernel_launcher(settings: Settings) -> Launcher:
+    image = KernelImage.load(settings.sandbox.image)
+    return BwrapLauncher(compose(image, settings.sandbox, this_interpreter()))
+
+
+def _catalog(settings: Settings) -> tuple[Catalog, list[str]]:
+    """What is served, and the ids of what nobody has reviewed. Raises ConfigError."""
+    try:
+        served, unreviewed = load_served(settings.catalog.specs, settings.catalog.reviewed)
+    except DocumentError as error:
+        raise ConfigError(str(error)) from error
+    known = {id_.partition(":")[0] for id_ in (*(operation.id for operation in served.operations), *unreviewed)}
+    for name in settings.upstreams:
+        if name not in known:
+            raise ConfigError(f"`upstreams.{name}`: no document is called so; there is {', '.join(sorted(known))}")
+    return served, unreviewed
+
+
+def _manifest(served: Catalog) -> Callable[[Catalog], dict[str, Any]]:
+    """Makes what a kernel is given: all servers, so that a call of what its caller may not use says what is missing."""
+    servers = manifest(served)["servers"].items()
+    none_usable = {name: {"title": server["title"], "operations": []} for name, server in servers}
+
+    def of(usable: Catalog) -> dict[str, Any]:
+        own = manifest(usable)
+        return {**own, "servers": none_usable | own["servers"]}
+
+    return of
+
+
+def _without_reference_keys(fetch: HttpFetch) -> Callable[[str], Any]:
+    """Whoever can read a reference world's folder can mint its tokens: a real service believes none of them."""
+
+    async def refusing(url: str) -> bytes:
+        document = json.loads(await fetch(url))
+        entries = document.get("keys", []) if isinstance(document, dict) else []
+        real = [each for each in entries if not str(each.get("kid", "")).strip().casefold().startswith(KID_PREFIX)]
+        return json.dumps({"keys": real}).encode()
+
+    return refusing

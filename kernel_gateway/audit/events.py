@@ -1,0 +1,162 @@
+"""What can be written down: typed events of metadata. Never arguments, values, source, messages or URLs.
+
+Every field is bounded when the event is made (see bounds.py), so an event that exists is safe to store and to show.
+All fields are keywords; a count is an integer, a duration is in milliseconds, an absent thing is "" or 0.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, ClassVar, get_type_hints
+
+from kernel_gateway.audit.bounds import (
+    Bound,
+    Count,
+    Digest,
+    Direction,
+    EffectName,
+    ErrorCode,
+    ErrorName,
+    Flag,
+    HttpStatus,
+    Id,
+    Identity,
+    Milliseconds,
+    Moment,
+    OperationId,
+    Outputs,
+    Rule,
+    Status,
+    Verdict,
+    Word,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Who and when. `at` is in seconds since the epoch; without it, the journal's clock says when it is recorded."""
+
+    kind: ClassVar[str] = ""
+
+    at: Moment = None
+    organisation: Identity = ""
+    subject: Identity = ""
+    client: Identity = ""
+    session_id: Id = ""
+
+    def __post_init__(self) -> None:
+        for name, bound in _bounds(type(self)):  # type: ignore[arg-type]  # mypy takes a class for its instance
+            object.__setattr__(self, name, bound(getattr(self, name)))
+
+    def body(self) -> str:
+        """Everything that has no column of its own, as canonical JSON: sorted names, no spaces, ASCII."""
+        bounds = _bounds(type(self))  # type: ignore[arg-type]  # as above
+        values = {name: getattr(self, name) for name, _ in bounds if name not in COLUMNS}
+        return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+COLUMNS = frozenset({"at", "organisation", "session_id"})
+
+
+@cache
+def _bounds(kind: type[Any]) -> tuple[tuple[str, Bound], ...]:
+    hints: dict[str, Any] = get_type_hints(kind, include_extras=True)
+    return tuple((name, hint.__metadata__[0]) for name, hint in hints.items() if name != "kind")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched(Event):
+    """Somebody searched the catalog, from outside or (with a session) from a cell."""
+
+    kind: ClassVar[str] = "searched"
+
+    query_length: Count = 0
+    hits: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOpened(Event):
+    """`reason` is one word: what it was opened for."""
+
+    kind: ClassVar[str] = "session_opened"
+
+    reason: Word = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionClosed(Event):
+    """`reason` is one word: closed, expired, died ..."""
+
+    kind: ClassVar[str] = "session_closed"
+
+    reason: Word = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRan(Event):
+    """A cell ended. `claimed` says that `status` and `ename` are what the kernel claims, not what the gateway saw.
+
+    `source_digest` and the digest in each of `outputs` (media type, bytes, digest) are keyed.
+    """
+
+    kind: ClassVar[str] = "cell_ran"
+
+    cell: Count = 0
+    cell_id: Id = ""
+    source_digest: Digest = ""
+    status: Status = ""
+    ename: ErrorName = ""
+    claimed: Flag = False
+    duration_ms: Milliseconds = 0.0
+    stdout_bytes: Count = 0
+    stderr_bytes: Count = 0
+    outputs: Outputs = ()
+    calls: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationCalled(Event):
+    """A cell called an operation: what was decided, by which rule, and what came of it.
+
+    `status` is "ok" or an error code; `http_status` is 0 where the upstream gave none.
+    """
+
+    kind: ClassVar[str] = "operation_called"
+
+    cell: Count = 0
+    cell_id: Id = ""
+    operation: OperationId = ""
+    effect: EffectName = ""
+    decision: Verdict = ""
+    rule: Rule = ""
+    status: Status = ""
+    http_status: HttpStatus = 0
+    duration_ms: Milliseconds = 0.0
+    request_bytes: Count = 0
+    answer_bytes: Count = 0
+    replayed: Flag = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlobMoved(Event):
+    """Bytes went through a handle; `direction` is the cell's view."""
+
+    kind: ClassVar[str] = "blob_moved"
+
+    cell: Count = 0
+    cell_id: Id = ""
+    direction: Direction = ""
+    bytes: Count = 0
+    status: Status = ""
+    duration_ms: Milliseconds = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused(Event):
+    """A door stayed shut, `count` times: failed authentication or authority. Who asked may be unknown."""
+
+    kind: ClassVar[str] = "refused"
+
+    code: ErrorCode = ""
+    rule: Rule = ""
+    count: Count = 1

@@ -1,0 +1,162 @@
+"""Secrets that a protocol puts in a fixed place: authorization and cookie headers, URLs with a password, key armour."""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+
+from kernel_gateway.audit.spans import QUOTE, SPACE, Rule, Rules, Span
+
+_TO = rf"{QUOTE}?\]?{SPACE}(?:=>|[:=,]|%3[aAdD]){SPACE}[\[(]?{SPACE}(?:[bru](?=[\"']))?"
+_KNOWN_SCHEME = (
+    "basic|bearer|token|api-?key|key|session|jwt|pat|dpop|splunk|aws|negotiate|ntlm|discogs|geniekey|client-id|bot"
+)
+_MANY_PARAMETERS = (
+    "digest|aws4-[a-z0-9-]+|goog4-[a-z0-9-]+|oauth|hawk|signature|sharedkey[a-z]*|(?:hmac|scram)[a-z0-9-]*"
+)
+_WORD = "(?:tokens?|required|missing|authentication|authorization|invalid|expired|headers?|is|was|not|auth)"
+_BARE = r"""[^\s"'`\\,;<>&]"""
+_AUTHORIZATION = re.compile(
+    rf"""authorization{_TO}(?:
+        "   ((?:[^"\\\n]|\\.){{4,8192}})
+      | '   ((?:[^'\\\n]|\\.){{4,8192}})
+      | {QUOTE} ((?:(?!{QUOTE})[^\n]){{4,8192}})
+      | ((?:{_MANY_PARAMETERS})(?:[ ]|%20|\+)[^\r\n]{{4,8192}})
+      | ((?:{_KNOWN_SCHEME})(?:[ ]|%20|\+){{1,4}}(?!{_WORD}\b){_BARE}{{4,8192}})
+      | ([a-z][\w-]{{1,30}}[ ]{{1,4}}(?={_BARE}{{0,100}}\d){_BARE}{{8,8192}})
+      | ((?!\[)(?={_BARE}{{0,100}}\d){_BARE}{{8,8192}})
+    )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_BEARER = re.compile(
+    rf"bearer(?:[ :=+]|%20|{QUOTE}){{1,6}}(?=[\w.~/+%-]{{0,100}}\d|[\w.~/+%-]{{32}})([\w.~/+=%-]{{8,8192}})",
+    re.IGNORECASE,
+)
+_BASIC = Rules(
+    [
+        Rule(
+            "basic",
+            re.compile(r"basic(?:[ :]|%20|\+){1,4}([A-Za-z0-9+/_-]{6,4096}(?:=|%3[dD]){0,2})", re.IGNORECASE),
+            "basic",
+        )
+    ]
+)
+_MORE = r"(?:;[ \t]{0,4}[^\s=;\"'`<>]{1,128}(?:=[^;\"'`<>\s]{0,4096})?){0,200}"
+_COOKIE = re.compile(
+    rf"""cookies?2?{_TO}(?:\{{([^}}\n]{{1,4096}})|(?:{QUOTE})?([^\s=;,"'`<>()&%]{{1,128}}=[^\s;"'`<>]{{0,4096}}{_MORE}))""",
+    re.IGNORECASE,
+)
+# A password before the @ of a URL. What follows the colon is not a port; it may hold an unescaped slash or @.
+_BEFORE_AT = r"""(?:(?!://)[^\s"'<>`]){1,256}"""
+_USER = r"""[^\s:/@"'<>\[\]]{0,128}"""
+_IN_URL = re.compile(
+    rf""":\\?/\\?/(?:{_USER}:(?!\d{{1,5}}(?:[/?\#\s"',]|$))({_BEFORE_AT})|((?=[\w.~%-]{{0,64}}\d)[\w.~%-]{{20,256}}))@(?=[\w\[%-])"""
+)
+_IN_ENCODED_URL = re.compile(
+    r"%3a(?:%2f){2}(?:(?!%(?:2f|3a|40))[\w.%+-]){0,128}%3a(?!\d{1,5}(?:%2f|%3f|\W|$))((?:(?!%40|%3a%2f)[^\s\"'<>&]){1,256})%40",
+    re.IGNORECASE,
+)
+_RULES = Rules(
+    [
+        Rule("authorization", _AUTHORIZATION, "authorization"),
+        Rule("bearer", _BEARER, "bearer"),
+        Rule("cookie", _COOKIE, "cookie"),
+        Rule("<cookie ", re.compile(r"<Cookie [^\s=]{1,128}=(\S{1,4096})"), "cookie"),  # repr of a cookie jar
+        Rule("://", _IN_URL, "password"),
+        Rule(r":\/\/", _IN_URL, "password"),
+        Rule("%3a%2f%2f", _IN_ENCODED_URL, "password"),
+        Rule("thin:", re.compile(r"thin:[^\s/@]{1,64}/([^\s@]{1,128})@", re.IGNORECASE), "password"),  # Oracle
+        # the login of a command line: curl -u name:password, mysql -psecret, sshpass -p secret, redis-cli -a secret
+        *(
+            Rule(flag, re.compile(rf"{flag}[ =]?[\"']?[^\s:\"'/]{{1,128}}:([^\s\"'/][^\s\"']{{0,256}})"), "password")
+            for flag in ("-u ", "--user ", "--user=", "--proxy-user ", "-u=")
+        ),
+        *(
+            Rule(
+                command,
+                re.compile(rf"(?i:{command})\b[^\n|;&]{{0,200}}?\s-{flag}\s?[\"']?(?!-)([^\s\"']{{3,256}})"),
+                "password",
+            )
+            for command, flag in [
+                *((name, "p") for name in ("mysql", "mariadb", "sshpass", "docker login", "podman login", "mongosh")),
+                *(("redis-cli", "a"), ("ldapsearch", "w"), ("smbclient", "U")),
+            ]
+        ),
+        Rule(
+            "machine ",
+            re.compile(r"machine\s{1,9}\S{1,255}\s{1,9}login\s{1,9}\S{1,255}\s{1,9}password\s{1,9}(\S{1,256})"),
+            "password",
+        ),
+        Rule(
+            "private-lines:",
+            re.compile(
+                r"private-lines: \d+\s+((?:[\w+/=]{1,128}\s{1,4}){1,200}(?:private-mac: \w{1,128})?)", re.I | re.A
+            ),
+            "private-key",
+        ),
+    ]
+)
+_ARMOUR_CHARACTERS = 65_536
+_PRIVATE_KEY = re.compile(r"private(?: |%20|\+)key(?:(?: |%20|\+)block)?\s?-{4,5}")
+_DASHES = re.compile("-{0,5}")
+_KEY_LINES = re.compile(
+    r"(?:[\s\"',>]|\\+[nr]|\\u000[aAdD]|%0[aAdD]|-{4,5}|(?:Proc-Type|DEK-Info|Comment|Version): [^\n\\]{0,200}"
+    r"|[\w+/=%]{16,200})*(?:[\w+/=]{1,200})?"
+)
+
+
+def find(text: str, lower: str) -> Iterator[Span]:
+    yield from _RULES.find(text, lower)
+    yield from _basic(text, lower)
+    yield from _armour(text, lower)
+    yield from _go_dsn(text, lower)
+
+
+def _basic(text: str, lower: str) -> Iterator[Span]:
+    """`Basic <base64>`, where it decodes to `name:password`."""
+    for span in _BASIC.find(text, lower):
+        value = text[span.start : span.end].replace("%3D", "").replace("%3d", "").rstrip("=")
+        try:
+            plain = base64.b64decode(
+                value + "=" * (-len(value) % 4), altchars=b"-_" if set("-_") & set(value) else None
+            )
+        except binascii.Error:
+            continue
+        if b":" in plain:
+            yield span
+
+
+def _armour(text: str, lower: str) -> Iterator[Span]:
+    """-----BEGIN ... PRIVATE KEY----- to its END; where the END is missing, as far as it looks like a key."""
+    at = lower.find("private")
+    while at >= 0:
+        end = at + 1
+        begin = max(text.rfind(dashes + "BEGIN", max(at - 40, 0), at) for dashes in ("-----", "---- "))
+        if begin >= 0 and (head := _PRIVATE_KEY.match(lower, at)):
+            end = _armour_end(text, head.end())
+            yield Span(begin, end, "private-key")
+        at = lower.find("private", end)
+
+
+def _armour_end(text: str, at: int) -> int:
+    limit = min(at + _ARMOUR_CHARACTERS, len(text))
+    following = text.find("BEGIN", at, limit)  # what belongs to the next key does not close this one
+    limit = following if following >= 0 else limit
+    foot = max(text.find("-END", at, limit), text.find("- END", at, limit))
+    if foot >= 0:
+        close = text.find("----", foot + 4, foot + 80)
+        dashes = _DASHES.match(text, close) if close >= 0 else None
+        return dashes.end() if dashes else min(foot + 5, len(text))
+    lines = _KEY_LINES.match(text, at, limit)
+    return lines.end() if lines else at
+
+
+def _go_dsn(text: str, lower: str) -> Iterator[Span]:
+    """user:password@tcp(host)/database"""
+    for network in ("@tcp(", "@unix(", "@cloudsql("):
+        at = lower.find(network)
+        while at >= 0:
+            login = re.split(r"[\s\"'=`]", text[max(at - 256, 0) : at])[-1]
+            if ":" in login:
+                yield Span(at - len(login) + login.index(":") + 1, at, "password")
+            at = lower.find(network, at + 1)

@@ -1,0 +1,77 @@
+"""Removes secrets from text: the backstop for anything textual that is stored, logged or shown.
+
+The first line of defence is that events hold typed metadata only. This is for what is text by nature: messages of
+upstreams, tracebacks, log lines. It goes by structure (names, headers, URLs, issuers' prefixes), never by entropy, so
+identifiers stay readable; and `Redactor` also removes exact values that this process knows to be secret.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from kernel_gateway.audit import headers, links, tokens, values
+from kernel_gateway.audit.known import KnownValues
+from kernel_gateway.audit.layers import inside_base64, inside_percent
+from kernel_gateway.audit.spans import Span, lowered, replace
+
+# Longer text is cut here: what was not looked at does not pass.
+MAX_CHARACTERS = 4 * 1024 * 1024
+_EDGE_CHARACTERS = 4096  # at a cut, a token may be too short to be recognised: this much goes with it
+_CUT = "[redacted:too-long]"
+
+# Colours, cursor movements, titles and character sets: as a terminal gets them, or as the text of an escape (\x1b[31m).
+# Sequences that no program prints are not taken for one, or `\x1b[` before a name would take its first letter away.
+_ESC = r"(?:\x1b|\\x1b|\\u001b|\\033|\\e)"
+_ANSI = re.compile(
+    rf"(?:{_ESC}\[|\x9b)(?:[0-?]{{0,64}}[@A-Zm]|[0-?]{{1,64}}[!\"$']?[a-z~]|[0-6]? q)"
+    rf"|{_ESC}\][^\x07\x1b]{{0,2048}}(?:\x07|\x1b\\)|{_ESC}[()*+][AB0-2]|\x1b"
+)
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+
+
+def redact(text: str) -> str:
+    """`text` without ANSI sequences, and with `[redacted:kind]` in the place of everything that looks like a secret."""
+    plain = _plain(text)
+    return replace(plain, _structural(plain)) + (_CUT if len(text) > MAX_CHARACTERS else "")
+
+
+class Redactor:
+    """`redact`, and the exact values of `known` and of everything registered since, in any encoding."""
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._known = KnownValues(known)
+
+    def __repr__(self) -> str:
+        return f"<Redactor {self._known!r}>"
+
+    def register(self, value: str) -> None:
+        """Values shorter than eight characters are ignored: they would take ordinary words with them."""
+        self._known.add(value)
+
+    def redact(self, text: str) -> str:
+        plain = _plain(text)
+        spans = [*self._known.find(plain), *_structural(plain)]
+        return replace(plain, spans) + (_CUT if len(text) > MAX_CHARACTERS else "")
+
+
+def _plain(text: str) -> str:
+    if len(text) > MAX_CHARACTERS:
+        text = text[:MAX_CHARACTERS]
+        edge = max(text.rfind(white, len(text) - _EDGE_CHARACTERS) for white in (" ", "\n", "\t"))
+        text = text[: edge if edge >= 0 else len(text) - _EDGE_CHARACTERS]
+    if "\x1b" in text or "\x9b" in text or "\\" in text:
+        text = _ANSI.sub("", text)
+    return text if text.isascii() else _INVISIBLE.sub("", text)
+
+
+def _structural(text: str) -> Iterator[Span]:
+    yield from _spans(text)
+    yield from inside_percent(text, _spans)
+    yield from inside_base64(text, _spans)
+
+
+def _spans(text: str) -> Iterator[Span]:
+    lower = lowered(text)
+    yield from headers.find(text, lower)
+    yield from links.find(text)
+    yield from tokens.find(text, lower)
+    yield from values.find(text, lower)

@@ -1,0 +1,92 @@
+"""The inner door itself: a message in, a message out, whatever happens between."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from catalog import Catalog
+from kernel_ext.wire import Kind, Message
+from kernel_gateway.audit.redact import Redactor
+from kernel_gateway.broker.calls import Calls
+from kernel_gateway.broker.cell import Account, Cell
+from kernel_gateway.broker.search import Search
+from kernel_gateway.broker.services import Records, Services
+from kernel_gateway.broker.transfers import Transfers
+from kernel_gateway.crash import crashed
+from kernel_gateway.errors import GatewayError
+from kernel_gateway.handles import Handles
+from kernel_gateway.limits.settings import LimitSettings
+from kernel_gateway.policy.request import Authorizer
+from kernel_gateway.upstreams.base import Upstream
+
+_EVENT_ID_BYTES = 8
+
+
+class Broker:
+    """One for all sessions; what belongs to one comes in as its Account and its running Cell."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        authorizer: Authorizer,
+        upstreams: Mapping[str, Upstream],
+        handles: Handles,
+        journal: Records,
+        redactor: Redactor,
+        settings: LimitSettings,
+        secret: bytes,
+        clock: Callable[[], float],
+        random_token: Callable[[int], str] = secrets.token_hex,
+    ) -> None:
+        services = Services(
+            catalog, authorizer, upstreams, handles, journal, redactor, settings, secret, clock, random_token
+        )
+        self._services, self._settings = services, settings
+        self._calls, self._transfers, self._search = Calls(services), Transfers(services), Search(services)
+
+    def __repr__(self) -> str:
+        return f"<Broker {len(self._services.catalog)} operations, {self._services.handles!r}>"
+
+    async def answer(self, message: Message, account: Account, cell: Cell | None) -> Message:
+        """RESULT or ERROR with the id of a CALL, SEARCH, READ or WRITE. Never raises; a traceback stays on the host."""
+        try:
+            with account.flight.message(self._settings.max_concurrent_calls):
+                self._admit(message, account, cell)
+                assert cell is not None
+                value, body = await self._serve(message, account, cell)
+            return Message(Kind.RESULT, message.id, {"value": value}, body)
+        except GatewayError as error:
+            head: dict[str, Any] = {"code": error.code, "message": error.message}
+            if error.retry_after is not None:
+                head["retry_after"] = error.retry_after
+        except Exception as error:
+            failure = crashed(error, "the inner door", lambda: self._services.random_token(_EVENT_ID_BYTES))
+            head = {"code": failure.code, "message": failure.message}
+        return Message(Kind.ERROR, message.id, head)
+
+    def forget_session(self, session_id: str) -> None:
+        """Its handles end with it."""
+        self._services.handles.forget_session(session_id)
+
+    def _admit(self, message: Message, account: Account, cell: Cell | None) -> None:
+        """The kernel's turn, and an end to loops that ignore their errors: past the cap nothing is written down."""
+        if cell is None:
+            account.strays += 1
+            if message.kind is Kind.CALL and account.strays <= self._settings.max_calls_per_session:
+                self._calls.stray(message.head, account)
+            raise GatewayError("denied", "no cell is running; make the call from a cell and wait for its result there")
+        cell.requests += 1
+        if cell.requests > self._settings.max_requests_per_cell:
+            limit = self._settings.max_requests_per_cell
+            raise GatewayError("limited", f"this cell has made {limit} requests; go on in the next cell")
+
+    async def _serve(self, message: Message, account: Account, cell: Cell) -> tuple[Any, bytes]:
+        if message.kind is Kind.CALL:
+            return await self._calls.call(message.head, account, cell), b""
+        if message.kind is Kind.SEARCH:
+            return self._search.search(message.head, account, cell), b""
+        if message.kind is Kind.READ:
+            return await self._transfers.read(message.head, account, cell)
+        if message.kind is Kind.WRITE:
+            return await self._transfers.write(message.head, message.body, account, cell), b""
+        raise GatewayError("invalid", f"a {message.kind.name} is not a request")

@@ -1,0 +1,60 @@
+"""On whose behalf the inner door is asked, and what it counted for them. Values only."""
+
+from dataclasses import dataclass, field
+
+from kernel_gateway.auth.principal import Principal
+from kernel_gateway.limits.flight import Flight
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """One call as the cell's result lists it. `status` is "ok" or a code.
+
+    `operation` is what the cell asked for, also where there is no such operation; "" where that has not its form.
+    """
+
+    operation: str
+    status: str
+    duration_ms: float
+    replayed: bool
+
+
+@dataclass(slots=True)
+class Cell:
+    """The cell that holds a session's turn. `principal` is already narrowed by the session's grant.
+
+    `calls` counts the allowed calls, `requests` every message of any kind. A call has its place among the records from
+    its start, so that they stand in the order in which the cell asked, whichever ends first.
+    """
+
+    principal: Principal
+    session_id: str
+    number: int
+    cell_id: str
+    calls: int = 0
+    requests: int = 0
+    _places: list[CallRecord | None] = field(default_factory=list, repr=False)
+
+    @property
+    def records(self) -> list[CallRecord]:
+        """Of the calls that have ended."""
+        return [record for record in self._places if record is not None]
+
+    def reserve(self) -> int:
+        """The next place among the records, for `settle`."""
+        self._places.append(None)
+        return len(self._places) - 1
+
+    def settle(self, place: int, record: CallRecord) -> None:
+        self._places[place] = record
+
+
+@dataclass(slots=True)
+class Account:
+    """What one session used up. `strays` counts requests that came while no cell held the turn."""
+
+    session_id: str
+    organisation: str
+    calls: int = 0
+    strays: int = 0
+    flight: Flight = field(default_factory=Flight)

@@ -1,0 +1,211 @@
+"""What each command does, given the settings and its options. Prints for people; `--json` for programs."""
+
+import argparse
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx2
+import zmq.asyncio
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from kernel_gateway import check as isolation
+from kernel_gateway.app import App, Settings, kernel_launcher, running
+from kernel_gateway.auth.loopback import is_loopback
+from kernel_gateway.demo import client_configuration, flow
+from kernel_gateway.embedded import embedded_world, world_folder
+from kernel_gateway.errors import ConfigError, GatewayError
+from kernel_gateway.frontends.listener import bind, tls_context
+from kernel_gateway.frontends.settings import ServerSettings
+from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.reference.issuer import Minter
+
+Command = Callable[[Settings, argparse.Namespace], Awaitable[int]]
+
+AGENT_SCOPES = ("kernel.search", "kernel.execute", "kernel.read", "kernel.delete")
+DEMO_TOKEN_SECONDS = 8 * 3600.0  # a working day
+
+
+async def serve(settings: Settings, options: argparse.Namespace) -> int:
+    """Refuses to start where an attack gets through."""
+    if not settings.auth.issuers:
+        raise ConfigError(
+            "nobody could log in: set [[auth.issuers]] with issuer and jwks_url, or try `kernel-gateway demo`"
+        )
+    tls_context(settings.server)  # refused now rather than after the attacks
+    await _refuse_if_open(settings)
+    async with running(settings) as app:
+        bound = bind(settings.server.host, settings.server.port)
+        async with app.serving(bound):
+            _name_unreviewed(app)
+            print(where(settings.server, bound.port), flush=True)
+            await _until_stopped()
+    return 0
+
+
+async def demo(settings: Settings, options: argparse.Namespace) -> int:
+    """The flow, step by step; then the service stays up, unless `--once`."""
+    tls_context(settings.server)  # refused now rather than after the world has started
+    if not is_loopback(settings.server.host):
+        raise ConfigError(
+            "the demo believes tokens that anybody here can mint: it listens on loopback only; use `serve`"
+        )
+    _require_namespaces()
+    async with AsyncExitStack() as stack:
+        world, settings = await stack.enter_async_context(embedded_world(settings))
+        app = await stack.enter_async_context(running(settings, embedded=True))
+        bound = bind(settings.server.host, settings.server.port, search=settings.server.port_search)
+        if bound.note:
+            print(bound.note, file=sys.stderr)
+        await stack.enter_async_context(app.serving(bound))
+        _name_unreviewed(app)
+        scopes = (*AGENT_SCOPES, *(operation.scope for operation in world.catalog.operations))
+        token = world.mint("demo-agent", " ".join(scopes), ttl_seconds=DEMO_TOKEN_SECONDS)
+        url = _url(settings.server, bound.port)
+        held = await _run_flow(url, token, as_json=options.json)
+        if options.once or not held:
+            return 0 if held else 1
+        _invite(url, token, as_json=options.json)
+        await _until_stopped()
+    return 0
+
+
+async def mcp(settings: Settings, options: argparse.Namespace) -> int:
+    """stdout belongs to the protocol; everything for people goes to stderr."""
+    _require_namespaces()
+    async with AsyncExitStack() as stack:
+        embedded = not settings.upstreams
+        if embedded:
+            _, settings = await stack.enter_async_context(embedded_world(settings))
+        app = await stack.enter_async_context(running(settings, embedded=embedded))
+        _name_unreviewed(app)
+        await app.mcp_server(app.stdio_principal).run_stdio_async()
+    return 0
+
+
+async def check(settings: Settings, options: argparse.Namespace) -> int:
+    """Exit 1 if a layer is absent or an attack gets through."""
+    holds = True
+    findings = isolation.host()
+    for finding in findings:
+        holds &= _show(finding, options.json)
+    if holds:
+        async for finding in _attacks(settings):
+            holds &= _show(finding, options.json)
+    return 0 if holds else 1
+
+
+async def token(settings: Settings, options: argparse.Namespace) -> int:
+    """Mints for the world that last ran in the state folder."""
+    try:
+        minter = Minter.load(world_folder(settings))
+        print(
+            minter.mint(
+                options.subject, options.scope, role=options.role, organisation=options.org, ttl_seconds=options.ttl
+            )
+        )
+    except FileNotFoundError:
+        raise ConfigError(
+            "no reference issuer has run in this state folder; start `kernel-gateway demo` first"
+        ) from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return 0
+
+
+async def config(settings: Settings, options: argparse.Namespace) -> int:
+    """As JSON; pydantic masks what is secret."""
+    print(json.dumps(settings.model_dump(mode="json"), indent=2))
+    return 0
+
+
+async def _run_flow(url: str, token: str, *, as_json: bool) -> bool:
+    held = True
+    http = httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}, timeout=120)
+
+    async def close_session(session_id: str) -> None:
+        (await http.delete(f"{url}/v1/sessions/{session_id}")).raise_for_status()
+
+    async with http, Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client:
+        async for step in flow(client, close_session):
+            print(step.json() if as_json else step.line(), flush=True)
+            held &= step.held
+    return held
+
+
+def _invite(url: str, token: str, *, as_json: bool) -> None:
+    """How to connect: for a program one object in one line, for a person what to paste."""
+    configuration = client_configuration(url, str(Path(sys.argv[0]).absolute()))
+    if as_json:
+        print(json.dumps({"url": f"{url}/mcp", "token": token, "mcp_json": configuration}), flush=True)
+        return
+    print(f"\nThe service is up: {url}/mcp   (Ctrl-C stops it)\n")
+    print("Paste this as .mcp.json:\n")
+    print(json.dumps(configuration, indent=2))
+    print(f"\nand give your client the token:\n\nexport KERNEL_GATEWAY_TOKEN={token}", flush=True)
+
+
+async def _attacks(settings: Settings) -> AsyncIterator[isolation.Finding]:
+    launcher = kernel_launcher(settings)
+    context = zmq.asyncio.Context()
+
+    async def start_kernel() -> Kernel:
+        return await Kernel.start(launcher, settings.kernels, context)
+
+    try:
+        async for finding in isolation.attacks(start_kernel):
+            yield finding
+    finally:
+        context.destroy(linger=0)
+
+
+async def _refuse_if_open(settings: Settings) -> None:
+    _require_namespaces()
+    async for finding in _attacks(settings):
+        if not finding.holds:
+            raise GatewayError(
+                "sandbox", f"will not serve: {finding.name} does not hold ({finding.detail}); run `check`"
+            )
+
+
+def _require_namespaces() -> None:
+    for finding in isolation.host():
+        if not finding.holds:
+            raise GatewayError("sandbox", finding.detail)
+
+
+def _name_unreviewed(app: App) -> None:
+    for operation in app.unreviewed:
+        print(
+            f"not served: `{operation}` is not pinned in reviewed.toml; see `kernel-gateway catalog review --help`",
+            file=sys.stderr,
+        )
+
+
+def _show(finding: isolation.Finding, as_json: bool) -> bool:
+    print(json.dumps(finding.json()) if as_json else finding.line(), flush=True)
+    return finding.holds
+
+
+def where(server: ServerSettings, port: int) -> str:
+    """The line that says where the service is."""
+    proxied = ", for the proxy that terminates TLS" if server.behind_tls_proxy and not server.tls_certificate else ""
+    return f"kernel-gateway on {_url(server, port)}/mcp{proxied}"
+
+
+def _url(server: ServerSettings, port: int) -> str:
+    scheme = "https" if server.tls_certificate else "http"
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return f"{scheme}://{host}:{port}"
+
+
+async def _until_stopped() -> None:
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stopped.set)
+    await stopped.wait()

@@ -1,0 +1,96 @@
+"""The Tornado application: every route of the one port."""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from tornado import web
+
+from kernel_gateway.errors import GatewayError
+from kernel_gateway.frontends import rest
+from kernel_gateway.frontends.asgi import AsgiApp
+from kernel_gateway.frontends.challenge import METADATA_PATH, TOOL_SCOPES, metadata
+from kernel_gateway.frontends.endpoint import McpHandler
+from kernel_gateway.frontends.handler import Door, Handler, NotFound, TokenVerifier
+from kernel_gateway.frontends.settings import ServerSettings
+
+access = logging.getLogger("kernel_gateway.access")
+
+
+class Gateway(rest.Sessions, Protocol):
+    """What the routes need of the outer door."""
+
+    def ready(self) -> tuple[bool, list[str]]: ...
+
+
+class Metadata(Handler):
+    """RFC 9728, for the service as a whole and for `/mcp`."""
+
+    route = METADATA_PATH
+    public = True
+
+    async def get(self, path: str | None) -> None:
+        self.reply(metadata(self.base_url() + (path or ""), self.door.verifier.issuers))
+
+
+class Health(Handler):
+    """The process answers."""
+
+    route = "/healthz"
+    public = True
+
+    async def get(self) -> None:
+        self.reply({"status": "ok"})
+
+
+class Ready(Handler):
+    """Whether cells can run now; 503 with the reasons where not."""
+
+    route = "/readyz"
+    public = True
+
+    def initialize(self, door: Door, gateway: Gateway) -> None:  # type: ignore[override]
+        super().initialize(door)
+        self.gateway = gateway
+
+    async def get(self) -> None:
+        ready, reasons = self.gateway.ready()
+        self.reply({"ready": ready, "reasons": reasons}, 200 if ready else 503)
+
+
+def application(
+    gateway: Gateway,
+    verifier: TokenVerifier,
+    mcp_app: AsgiApp,
+    settings: ServerSettings,
+    *,
+    tool_scopes: Mapping[str, tuple[str, ...]] = TOOL_SCOPES,
+    refused: Callable[[GatewayError], None] = lambda error: None,
+    clock: Callable[[], float] = time.time,
+    event_id: Callable[[], str] = lambda: secrets.token_hex(8),
+) -> web.Application:
+    """`mcp_app` is `endpoint.session_manager(...).asgi_app`; its `run()` must be entered while this serves."""
+    door = Door(verifier, settings, clock, event_id, refused)
+    routes: list[Any] = [
+        (r"/mcp", McpHandler, {"door": door, "app": mcp_app, "tool_scopes": tool_scopes}),
+        (rf"{METADATA_PATH}(/mcp)?", Metadata, {"door": door}),
+        (r"/healthz", Health, {"door": door}),
+        (r"/readyz", Ready, {"door": door, "gateway": gateway}),
+        *rest.routes(door, gateway),
+    ]
+    return web.Application(
+        routes,
+        default_handler_class=NotFound,
+        default_handler_args={"door": door},
+        log_function=_log,
+    )
+
+
+def _log(handler: web.RequestHandler) -> None:
+    """Method, route pattern, status, time: nothing a caller typed."""
+    request = handler.request
+    route = handler.route if isinstance(handler, Handler) else "-"
+    method = request.method if request.method in handler.SUPPORTED_METHODS else "-"
+    access.info("%d %s %s %.1f ms", handler.get_status(), method, route, 1000 * request.request_time())

@@ -1,0 +1,94 @@
+"""`/v1/sessions`: what a person or a program does with sessions besides running cells."""
+
+import json
+from collections.abc import Awaitable, Mapping
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from kernel_gateway.auth.principal import Principal
+from kernel_gateway.errors import GatewayError
+from kernel_gateway.frontends.handler import Door, Handler
+
+T = TypeVar("T")
+SESSION_ID = r"([A-Za-z0-9_-]{1,128})"
+
+
+class Sessions(Protocol):
+    """The part of the gateway behind these routes. Another's session is GatewayError("not_found")."""
+
+    async def sessions(self, principal: Principal) -> list[dict[str, Any]]: ...
+
+    async def session(self, principal: Principal, session_id: str, /) -> dict[str, Any]: ...
+
+    async def close_session(self, principal: Principal, session_id: str, /) -> Any: ...
+
+    async def interrupt(self, principal: Principal, session_id: str, /) -> Any: ...
+
+    async def transcript(self, principal: Principal, session_id: str, /) -> list[dict[str, Any]]: ...
+
+
+class RestHandler(Handler):
+    gateway: Sessions
+
+    def initialize(self, door: Door, gateway: Sessions) -> None:  # type: ignore[override]
+        super().initialize(door)
+        self.gateway = gateway
+
+    async def mine(self, answer: Awaitable[T]) -> T:
+        """What the gateway says of a session; its advice for one that is not there is for callers of `execute`."""
+        try:
+            return await answer
+        except GatewayError as error:
+            if error.code != "not_found":
+                raise
+            raise GatewayError("not_found", "no such session, or not yours; GET /v1/sessions lists yours") from None
+
+
+class SessionList(RestHandler):
+    route = "/v1/sessions"
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"GET": ("kernel.read",)}
+
+    async def get(self) -> None:
+        self.reply({"sessions": await self.gateway.sessions(self.principal)})
+
+
+class SessionItem(RestHandler):
+    route = "/v1/sessions/{id}"
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"GET": ("kernel.read",), "DELETE": ("kernel.delete",)}
+
+    async def get(self, session_id: str) -> None:
+        self.reply(await self.mine(self.gateway.session(self.principal, session_id)))
+
+    async def delete(self, session_id: str) -> None:
+        await self.mine(self.gateway.close_session(self.principal, session_id))
+        self.set_status(204)
+
+
+class Transcript(RestHandler):
+    """One JSON object a line, oldest first."""
+
+    route = "/v1/sessions/{id}/transcript"
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"GET": ("kernel.read",)}
+
+    async def get(self, session_id: str) -> None:
+        events = await self.mine(self.gateway.transcript(self.principal, session_id))
+        self.set_header("Content-Type", "application/x-ndjson")
+        await self.finish("".join(json.dumps(event) + "\n" for event in events))
+
+
+class Interrupt(RestHandler):
+    route = "/v1/sessions/{id}/interrupt"
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"POST": ("kernel.execute",)}
+
+    async def post(self, session_id: str) -> None:
+        await self.mine(self.gateway.interrupt(self.principal, session_id))
+        self.set_status(204)
+
+
+def routes(door: Door, gateway: Sessions) -> list[tuple[str, type[RestHandler], dict[str, Any]]]:
+    arguments = {"door": door, "gateway": gateway}
+    return [
+        (r"/v1/sessions", SessionList, arguments),
+        (rf"/v1/sessions/{SESSION_ID}", SessionItem, arguments),
+        (rf"/v1/sessions/{SESSION_ID}/transcript", Transcript, arguments),
+        (rf"/v1/sessions/{SESSION_ID}/interrupt", Interrupt, arguments),
+    ]

@@ -1,0 +1,242 @@
+"""What the two tools take and return: the published schemas, and the check of arguments against the same bounds."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kernel_gateway.errors import GatewayError
+from kernel_gateway.frontends.text import MAX_TIMEOUT_SECONDS, line
+
+MAX_CODE_BYTES = 64 * 1024  # the contract's; the static review of later issues reads this much and no more
+_MAX_NAME_CHARS = 128  # a session or request id: longer than any we mint, short enough for a log line and an index
+_ECHO_CHARS = 40  # how much of a refused value is shown again
+
+
+class _Arguments(BaseModel):
+    """Strict, so that what the schema refuses is refused here too: no `"5"` for 5, no unknown key."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class SearchArguments(_Arguments):
+    query: Annotated[
+        str, Field(min_length=1, max_length=500, description="What you want to do, in plain words, or an operation id.")
+    ]
+    limit: Annotated[int, Field(ge=1, le=50, description="At most this many hits.")] = 10
+    server: Annotated[
+        str, Field(max_length=64, description="Only this server's operations, for example image_ops.")
+    ] = ""
+    detail: Annotated[
+        Literal["brief", "signature", "full"],
+        Field(description="brief: one line each; signature: the Python signature too; full: the JSON schema too."),
+    ] = "brief"
+
+
+class ExecuteArguments(_Arguments):
+    code: Annotated[
+        str,
+        Field(
+            max_length=MAX_CODE_BYTES, description="One Python cell, at most 64 KiB. Its last expression is the result."
+        ),
+    ]
+    session_id: Annotated[
+        str,
+        Field(
+            max_length=_MAX_NAME_CHARS,
+            description="Empty for a new session; else the session_id an earlier call returned.",
+        ),
+    ] = ""
+    timeout_seconds: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=MAX_TIMEOUT_SECONDS,
+            allow_inf_nan=False,
+            description="The cell is interrupted after this long.",
+        ),
+    ] = 60
+    request_id: Annotated[
+        str,
+        Field(
+            max_length=_MAX_NAME_CHARS,
+            description="Your own id. Sent again with the same code and session, it joins or returns that run.",
+        ),
+    ] = ""
+
+
+A = TypeVar("A", bound=_Arguments)
+
+
+def parse(model: type[A], arguments: Mapping[str, Any]) -> A:
+    """The checked arguments. Raises GatewayError("invalid") with one line on the first thing that is wrong."""
+    try:
+        parsed = model.model_validate(arguments)
+    except ValidationError as error:
+        raise GatewayError("invalid", _complaint(model, error)) from None
+    if isinstance(parsed, ExecuteArguments) and len(parsed.code.encode()) > MAX_CODE_BYTES:
+        raise GatewayError("invalid", f"`code` is longer than {MAX_CODE_BYTES} bytes; send it in several cells")
+    return parsed
+
+
+_COMPLAINTS = {
+    "missing": "is required",
+    "string_type": "must be a string",
+    "string_unicode": "must be valid Unicode",
+    "string_too_short": "must have at least {min_length} character",
+    "string_too_long": "must have at most {max_length} characters",
+    "int_type": "must be an integer",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "literal_error": "must be one of {expected}",
+}
+
+
+def _complaint(model: type[BaseModel], error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    name = line(str(first["loc"][0] if first["loc"] else "arguments"), _ECHO_CHARS)
+    if first["type"] == "extra_forbidden":
+        return f"unknown argument `{name}`; known are {', '.join(f'`{each}`' for each in model.model_fields)}"
+    says = _COMPLAINTS.get(first["type"], "is not valid").format(**first.get("ctx", {}))
+    given = first["input"]
+    shown = f", not `{line(str(given), _ECHO_CHARS)}`" if isinstance(given, str | int | float) else ""
+    return f"`{name}` {says}" + ("" if first["type"] in ("missing", "string_too_short", "string_too_long") else shown)
+
+
+def input_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of `model` as published: without the titles, which repeat the names."""
+    schema = model.model_json_schema()
+    properties = {name: _without_title(each) for name, each in schema["properties"].items()}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": schema["required"],
+        "additionalProperties": False,
+    }
+
+
+def _without_title(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in schema.items() if key != "title"}
+
+
+# The contract's word for each code that the doors raise. `lost` stands for every failure after which the caller
+# cannot know what its session holds, or cannot have one. Nothing raises `disabled` before there is a kill switch,
+# which brings a status of that name; `paused` and `approval_required` come with approvals.
+STATUS_OF_CODE = {
+    "unauthenticated": "denied",
+    "denied": "denied",
+    "misdirected": "denied",
+    "disabled": "denied",
+    "invalid": "invalid",
+    "conflict": "invalid",
+    "too_large": "invalid",
+    "not_found": "not_found",
+    "limited": "limited",
+    "busy": "busy",
+    "deadline": "timeout",
+    "sandbox": "lost",
+    "upstream": "lost",
+    "upstream_unavailable": "lost",
+    "upstream_invalid": "lost",
+    "kernel_died": "lost",
+    "internal": "lost",
+}
+EXECUTE_STATUSES = (
+    "ok",
+    "error",
+    "timeout",
+    "interrupted",
+    "denied",
+    "limited",
+    "busy",
+    "lost",
+    "invalid",
+    "not_found",
+)
+SEARCH_STATUSES = ("denied", "invalid", "not_found", "lost")  # of a refusal: a search that was made has none
+
+_STRING = {"type": "string"}
+_NUMBER = {"type": "number"}
+_REFUSAL = {
+    "code": {"type": "string", "description": "Present exactly when the call failed as such: a stable code."},
+    "message": {"type": "string", "description": "One line: what is wrong and what to do next."},
+    "retry_after": {"type": "number", "description": "Seconds after which the same call may work."},
+}
+
+SEARCH_OUTPUT: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "hits": {
+            "type": "array",
+            "description": "Best first; only operations you may use.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "operation": {"type": "string", "description": "The id, server:operation."},
+                    "method": _STRING,
+                    "path": _STRING,
+                    "summary": _STRING,
+                    "effect": {"type": "string", "enum": ["read", "write", "delete"]},
+                    "scope": _STRING,
+                    "inputs": {
+                        "type": "array",
+                        "items": _STRING,
+                        "description": "The arguments it needs; signature shows all.",
+                    },
+                    "score": {"type": "number", "minimum": 0, "maximum": 1},
+                    "signature": _STRING,
+                    "schema": {"type": "object"},
+                },
+                "required": ["operation", "method", "path", "summary", "effect", "scope", "inputs", "score"],
+            },
+        },
+        "total": {"type": "integer", "description": "How many operations matched."},
+        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        "hint": {"type": "string", "description": "What to try when nothing fits."},
+        "status": {"type": "string", "enum": list(SEARCH_STATUSES), "description": "Of a call that failed as such."},
+        **_REFUSAL,
+    },
+}
+
+EXECUTE_OUTPUT: dict[str, Any] = {
+    "type": "object",
+    "description": "A key that is absent has nothing to say.",
+    "properties": {
+        "status": {"type": "string", "enum": list(EXECUTE_STATUSES)},
+        "session_id": {"type": "string", "description": "Pass it to the next call to go on in this session."},
+        "execution_count": {"type": "integer", "minimum": 1, "description": "The number of this cell in its session."},
+        "result": {"type": "string", "description": "The value of the last expression, as IPython shows it."},
+        "stdout": _STRING,
+        "stderr": _STRING,
+        "error": {
+            "type": "object",
+            "description": "What the cell raised.",
+            "properties": {"ename": _STRING, "evalue": _STRING, "traceback": _STRING},
+            "required": ["ename", "evalue", "traceback"],
+        },
+        "calls": {
+            "type": "array",
+            "description": "The operations that the cell called, in order.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "operation": _STRING,
+                    "status": {"type": "string", "description": "ok, or a stable code."},
+                    "duration_ms": _NUMBER,
+                    "replayed": {"type": "boolean", "description": "An idempotency key returned an earlier answer."},
+                },
+                "required": ["operation", "status", "duration_ms", "replayed"],
+            },
+        },
+        "state": {
+            "type": "object",
+            "properties": {"lost": {"type": "array", "items": _STRING, "description": "What is gone with the kernel."}},
+        },
+        "truncated": {"type": "boolean", "description": "Output was over a limit and was cut."},
+        "duration_ms": _NUMBER,
+        **_REFUSAL,
+    },
+    "required": ["status"],
+}

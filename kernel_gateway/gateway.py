@@ -1,0 +1,241 @@
+"""The OUTER DOOR: search and execute for a verified principal, and the sessions it owns. Every front end uses it."""
+
+import asyncio
+import hashlib
+import logging
+from typing import Any
+
+from catalog import Catalog
+from kernel_gateway.audit.events import Searched, SessionClosed, SessionOpened
+from kernel_gateway.audit.journal import Journal
+from kernel_gateway.auth.principal import Principal
+from kernel_gateway.crash import places
+from kernel_gateway.errors import GatewayError
+from kernel_gateway.policy.request import Authorizer, Context, Request
+from kernel_gateway.search import SearchAnswer, answer
+from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
+from kernel_gateway.sessions.session import Services, Session
+from kernel_gateway.sessions.settings import SessionSettings
+from kernel_gateway.sessions.turns import Key, Progress, Stop, Turns
+
+log = logging.getLogger(__name__)
+
+SCOPES = {
+    "search": "kernel.search",
+    "execute": "kernel.execute",
+    "interrupt": "kernel.execute",
+    "read": "kernel.read",
+    "delete": "kernel.delete",
+}
+_MAX_CLOSED = 10_000  # ids of closed sessions whose owner may still read their transcript
+
+
+class Gateway:
+    """Sessions by id; another's session is not found. `start` and `close` belong to the composition root."""
+
+    def __init__(
+        self, catalog: Catalog, authorizer: Authorizer, services: Services, journal: Journal, settings: SessionSettings
+    ) -> None:
+        self._catalog, self._authorizer, self._services = catalog, authorizer, services
+        self._journal, self._settings = journal, settings
+        self._sessions: dict[str, Session] = {}
+        self._closed: dict[str, tuple[str, str, str, str]] = {}
+        self._turns = Turns(
+            settings.answer_ttl_seconds, settings.max_answers, settings.max_answer_bytes, services.clock
+        )
+        self._reaper: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Gateway {len(self._sessions)} sessions, {self._turns!r}>"
+
+    def start(self) -> None:
+        self._reaper = asyncio.create_task(self._reap(), name="session-reaper")
+
+    async def close(self) -> None:
+        if self._reaper is not None:
+            self._reaper.cancel()
+        await self._turns.close()
+        for session in list(self._sessions.values()):
+            await self._close(session, "shutdown")
+
+    def ready(self) -> tuple[bool, list[str]]:
+        """Whether the service keeps its promises, and where not."""
+        reaping = self._reaper is not None and not self._reaper.done()
+        return reaping, [] if reaping else ["the session reaper is not running"]
+
+    def catalog_for(self, principal: Principal) -> Catalog:
+        """The operations this caller may use."""
+        return self._catalog.only(lambda operation: bool(operation.scope) and operation.scope in principal.scopes)
+
+    async def search(
+        self, principal: Principal, query: str, *, limit: int = 10, server: str = "", detail: str = "brief"
+    ) -> SearchAnswer:
+        """The contract's structured result. Raises GatewayError."""
+        self._decide(principal, "search", "")
+        visible = self.catalog_for(principal)
+        found = answer(visible, query, limit=limit, server=server, detail=detail)
+        self._journal.record(
+            Searched(
+                at=self._services.clock(),
+                organisation=principal.organisation,
+                subject=principal.subject,
+                client=principal.client,
+                query_length=len(query),
+                hits=len(found["hits"]),
+            )
+        )
+        return found
+
+    async def execute(
+        self,
+        principal: Principal,
+        request: ExecuteRequest,
+        *,
+        on_progress: Progress | None = None,
+        detach_on_cancel: bool = False,
+    ) -> ExecuteResult:
+        """Runs a cell, or joins or answers from the turn of the same `request_id`.
+
+        Cancelling the caller interrupts the cell; with `detach_on_cancel` the cell goes on to its own deadline.
+        Raises GatewayError: denied, invalid, not_found, conflict, limited, busy, sandbox.
+        """
+        self._decide(principal, "execute", request.session_id)
+        self._check(request)
+        digest = hashlib.sha256(request.code.encode()).digest()
+        key: Key | None = None
+        if request.request_id:
+            key = (principal.identity, request.session_id, request.request_id)
+            if (turn := self._turns.find(key, digest)) is not None:
+                return await self._turns.wait(turn, detach_on_cancel=detach_on_cancel, on_progress=on_progress)
+        session = self._session(principal, request.session_id) if request.session_id else self._open(principal)
+
+        async def run(stop: Stop) -> ExecuteResult:
+            try:
+                return await session.execute(principal, request, stop)
+            finally:
+                if session.cells == 0 and not request.session_id:  # it never had a kernel, and nobody knows its id
+                    await self._close(session, "unused")
+
+        turn = self._turns.begin(key, digest, run)
+        return await self._turns.wait(turn, detach_on_cancel=detach_on_cancel, on_progress=on_progress)
+
+    async def sessions(self, principal: Principal) -> list[dict[str, Any]]:
+        self._decide(principal, "read", "")
+        mine = (each for each in self._sessions.values() if each.owner.identity == principal.identity)
+        return [_summary(session) for session in mine]
+
+    async def session(self, principal: Principal, session_id: str) -> dict[str, Any]:
+        self._decide(principal, "read", session_id)
+        return _summary(self._session(principal, session_id))
+
+    async def transcript(self, principal: Principal, session_id: str) -> list[dict[str, Any]]:
+        """The journal, filtered by session; also of a session that was closed not long ago."""
+        self._decide(principal, "read", session_id)
+        if self._closed.get(session_id) != principal.identity:
+            self._session(principal, session_id)
+        await self._journal.flush()
+        return await self._journal.transcript(session_id)
+
+    async def interrupt(self, principal: Principal, session_id: str) -> bool:
+        """False where no cell runs."""
+        self._decide(principal, "interrupt", session_id)
+        return self._session(principal, session_id).interrupt()
+
+    async def close_session(self, principal: Principal, session_id: str) -> None:
+        self._decide(principal, "delete", session_id)
+        await self._close(self._session(principal, session_id), "closed")
+        await self._journal.flush()
+
+    def _decide(self, principal: Principal, action: str, resource: str) -> None:
+        request = Request(principal, action, resource, SCOPES[action], Context(self._services.clock()))
+        decision = self._authorizer.decide(request)
+        if not decision.allowed:
+            raise GatewayError(decision.code, decision.reason)
+
+    def _check(self, request: ExecuteRequest) -> None:
+        limits = self._settings
+        size = len(request.code.encode(errors="surrogatepass"))
+        if not request.code.strip():
+            raise GatewayError("invalid", "`code` is empty; send one cell of Python")
+        if size > limits.max_code_bytes:
+            raise GatewayError(
+                "invalid", f"`code` is {size} bytes; a cell may have {limits.max_code_bytes}, so split it"
+            )
+        if any("\ud800" <= character <= "\udfff" for character in request.code):
+            raise GatewayError("invalid", "`code` holds half a character (a lone surrogate); send valid Unicode")
+        if not 0 < request.timeout_seconds <= limits.max_timeout_seconds:
+            raise GatewayError(
+                "invalid", f"`timeout_seconds` must be above 0 and at most {limits.max_timeout_seconds:g}"
+            )
+
+    def _session(self, principal: Principal, session_id: str) -> Session:
+        session = self._sessions.get(session_id)
+        if session is None or session.owner.identity != principal.identity:
+            what = "it is unknown, expired or closed; leave out `session_id` to start a new one"
+            raise GatewayError("not_found", f"no session `{session_id[:80]}`: {what}")
+        return session
+
+    def _open(self, principal: Principal) -> Session:
+        mine = [each for each in self._sessions.values() if each.owner.identity == principal.identity]
+        if len(mine) >= self._settings.max_sessions_per_principal:
+            idle = sorted(mine, key=lambda session: session.used_at)
+            message = f"you have {len(mine)} open sessions; go on in one with `session_id`, such as `{idle[0].id}`"
+            raise GatewayError(
+                "limited", f"{message}, or DELETE /v1/sessions/ID", retry_after=self._expires_in(idle[0])
+            )
+        if len(self._sessions) >= self._settings.max_sessions:
+            next_free = min(self._sessions.values(), key=lambda session: session.used_at)
+            message = "every place for a session is taken; try again later"
+            raise GatewayError("limited", message, retry_after=self._expires_in(next_free))
+        session = Session(self._services.new_id("ses"), principal, self._services, self._settings)
+        self._sessions[session.id] = session
+        self._journal.record(SessionOpened(**self._who(session), reason="execute"))
+        return session
+
+    def _expires_in(self, session: Session) -> float:
+        """Seconds until an idle session gives up its place, if nobody uses it."""
+        return max(1.0, round(session.used_at + self._settings.idle_seconds - self._services.clock()))
+
+    async def _close(self, session: Session, reason: str) -> None:
+        if self._sessions.pop(session.id, None) is None:
+            return  # somebody else is closing it already
+        self._closed[session.id] = session.owner.identity
+        while len(self._closed) > _MAX_CLOSED:
+            del self._closed[next(iter(self._closed))]
+        self._services.broker.forget_session(session.id)
+        self._journal.record(SessionClosed(**self._who(session), reason=reason))
+        await session.close()
+
+    def _who(self, session: Session) -> dict[str, Any]:
+        owner = session.owner
+        return {
+            "at": self._services.clock(),
+            "organisation": owner.organisation,
+            "subject": owner.subject,
+            "client": owner.client,
+            "session_id": session.id,
+        }
+
+    async def _reap(self) -> None:
+        """Closes what nobody used for long, and forgets expired answers."""
+        while True:
+            await asyncio.sleep(self._settings.reap_interval_seconds)
+            self._turns.forget_expired()
+            oldest = self._services.clock() - self._settings.idle_seconds
+            for session in list(self._sessions.values()):
+                if session.state == "idle" and session.used_at < oldest:
+                    try:
+                        await self._close(session, "expired")
+                    except Exception as error:
+                        log.error("closing an idle session failed: %s", places(error))
+
+
+def _summary(session: Session) -> dict[str, Any]:
+    return {
+        "session_id": session.id,
+        "state": session.state,
+        "cells": session.cells,
+        "calls": session.account.calls,
+        "opened_at": session.opened_at,
+        "used_at": session.used_at,
+    }

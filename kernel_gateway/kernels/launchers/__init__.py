@@ -1,0 +1,31 @@
+"""How a sandboxed process is started. Every launcher takes the same spec and gives the same verbs."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class KernelProcess(Protocol):
+    """A launched kernel, in the words of subprocess.Popen."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    async def wait(self) -> int: ...
+
+    def send_signal(self, signum: int) -> None: ...
+
+    def last_words(self) -> str:
+        """The end of what the process wrote to its standard error: for the host's log, never for a caller."""
+        ...
+
+
+class Launcher(Protocol):
+    """`launch` starts one kernel whose sockets are the given descriptors. Raises GatewayError("sandbox")."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def launch(self, fds: Mapping[str, int]) -> KernelProcess: ...

@@ -1,0 +1,43 @@
+"""The `[kernels]` section: how kernels run, in numbers."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from kernel_gateway.config import Section
+
+MIB = 1024 * 1024
+
+
+class KernelSettings(Section):
+    """Seconds and bytes. Output limits hold per cell and are checked on raw frames, before anything is parsed."""
+
+    launcher: Literal["bwrap"] = "bwrap"
+    start_seconds: float = Field(30.0, gt=0)
+    """A kernel starts in about a second; a loaded machine may take ten times as long."""
+    interrupt_grace_seconds: float = Field(3.0, gt=0)
+    """After an interrupt the cell has this long to stop; then its kernel is killed."""
+    idle_grace_seconds: float = Field(1.0, gt=0)
+    """A reply without the matching idle message ends the turn after this long: the message may have been lost."""
+    max_message_bytes: int = Field(8 * MIB, ge=MIB)
+    """One kernel message. A longer one breaks the connection, and the kernel with it."""
+    max_output_bytes: int = Field(24 * MIB, ge=MIB)
+    """All messages of a cell together: a few full-size pictures."""
+    max_output_messages: int = Field(10_000, ge=10)
+    """More than any honest cell sends; kernels already gather prints for 0.2 s."""
+    max_messages_per_second: int = Field(2_000, ge=10)
+    """Above it messages are dropped unparsed for the rest of that second."""
+    max_reply_bytes: int = Field(4 * MIB, ge=64 * 1024)
+    """An execute_reply; a longer one is not read. Only a long error or what `name?` shows makes it large."""
+    max_text_bytes: int = Field(256 * 1024, ge=1024)
+    """Kept of stdout, and of stderr: head and tail. A model reads at most a tenth of it."""
+    max_images: int = Field(8, ge=0)
+    """Displayed pictures kept per cell."""
+    max_concurrent_requests: int = Field(64, ge=1)
+    """Requests of one kernel over the sixth channel that are worked on at once; the rest wait unread."""
+    max_concurrent_reads: int = Field(3, ge=1)
+    """Blobs on their way into one kernel at once; each is in memory until the kernel has taken it."""
+    max_queued_messages: int = Field(8, ge=2)
+    """Kernel messages that wait unread here; more wait in the kernel, and in its memory."""
+    max_blob_bytes: int = Field(50 * MIB, ge=1024)
+    """One blob over the sixth channel."""

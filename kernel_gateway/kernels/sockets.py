@@ -1,0 +1,74 @@
+"""The kernel's five listening sockets and its sixth channel, opened here and inherited by the kernel.
+
+No folder is shared with the sandbox and no socket is created in it; the paths lead only from this process.
+"""
+
+import os
+import shutil
+import socket
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+_PREFIX = "kg-"
+CHANNELS = ("shell", "iopub", "stdin", "hb", "control")
+
+
+@dataclass(slots=True)
+class KernelSockets:
+    """`folder` (0700) holds the paths; `inherited` are the kernel's ends, `channel` is ours of the sixth channel."""
+
+    folder: Path
+    inherited: dict[str, socket.socket]
+    channel: socket.socket
+
+    @classmethod
+    def open(cls) -> "KernelSockets":
+        # A Unix socket's path holds at most 107 bytes, so the folder's name is short.
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        inherited = {}
+        for port, name in enumerate(CHANNELS, start=1):
+            sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            sock.bind(str(folder / f"k-{port}"))
+            sock.listen(8)
+            inherited[name] = sock
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        inherited["channel"] = theirs
+        return cls(folder, inherited, ours)
+
+    def endpoint(self, name: str) -> str:
+        return f"ipc://{self.folder}/k-{CHANNELS.index(name) + 1}"
+
+    def fds(self) -> dict[str, int]:
+        return {name: sock.fileno() for name, sock in self.inherited.items()}
+
+    def release(self) -> None:
+        """Closes this process's copies of the kernel's ends, once the kernel has inherited them."""
+        for sock in self.inherited.values():
+            sock.close()
+
+    def close(self) -> None:
+        self.release()
+        self.channel.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def sweep() -> None:
+    """Removes the folders of gateways that were killed: the name says whose it was. Called once, at start."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        try:
+            if owner.isdigit() and folder.lstat().st_uid == os.getuid() and not _runs(int(owner)):
+                shutil.rmtree(folder, ignore_errors=True)
+        except FileNotFoundError:
+            continue
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

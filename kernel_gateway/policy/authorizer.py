@@ -1,0 +1,48 @@
+"""Decides by token lifetime, scopes and call caps. Pure, and its law: what no rule allows is denied."""
+
+from dataclasses import dataclass
+
+from kernel_gateway.policy.request import Decision, Request
+
+CALL = "call"
+ACTIONS = frozenset((CALL, "blob", "search", "execute", "read", "create", "delete", "attach", "interrupt"))
+_DURING_A_CELL = frozenset((CALL, "blob"))  # what running code asks for; leftovers of an earlier cell may not
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeAuthorizer:
+    """Both doors' answer. Comparisons are written so that a count or a time that is not a number denies."""
+
+    max_calls_per_cell: int
+    max_calls_per_session: int
+
+    def decide(self, request: Request) -> Decision:
+        principal, context = request.principal, request.context
+        if not context.now < principal.expires_at:
+            return _denied("expired", "the token has expired; send the cell again with a new one")
+        if request.action not in ACTIONS:
+            return _denied("default_deny", f"no rule allows `{request.action}`")
+        if not request.scope:
+            return _denied("default_deny", f"no scope is named that would allow `{request.action}`")
+        if request.scope not in principal.scopes:
+            return _denied("scope", f"the scope `{request.scope}` is missing; ask for a token that carries it")
+        if request.action in _DURING_A_CELL and not context.has_turn:
+            return _denied("no_turn", "no cell is running; make the call from a cell and wait for its result there")
+        if request.action == CALL:
+            if not context.calls_this_cell < self.max_calls_per_cell:
+                return _limited(
+                    "calls_per_cell", f"this cell has made its {self.max_calls_per_cell} calls; go on in the next cell"
+                )
+            if not context.calls_this_session < self.max_calls_per_session:
+                return _limited(
+                    "calls_per_session", f"this session has made its {self.max_calls_per_session} calls; open a new one"
+                )
+        return Decision(True, "scope_held")
+
+
+def _denied(rule: str, reason: str) -> Decision:
+    return Decision(False, rule, "denied", reason)
+
+
+def _limited(rule: str, reason: str) -> Decision:
+    return Decision(False, rule, "limited", reason)

@@ -1,0 +1,41 @@
+"""The question both doors ask, and the answer. Values only."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from kernel_gateway.auth.principal import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is true at this moment. Counts are before the request that is being decided."""
+
+    now: float
+    calls_this_cell: int = 0
+    calls_this_session: int = 0
+    has_turn: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """May `principal` do `action` on `resource`? `scope` is what the action needs."""
+
+    principal: Principal
+    action: str  # "search" | "execute" | "call" | "read" | "delete" ...
+    resource: str  # an operation id or a session id; "" where there is none
+    scope: str
+    context: Context
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`rule` names what decided. If not allowed, `code` is a key of CODES, `reason` a line for the caller."""
+
+    allowed: bool
+    rule: str
+    code: str = ""
+    reason: str = ""
+
+
+class Authorizer(Protocol):
+    def decide(self, request: Request) -> Decision: ...

@@ -1,0 +1,30 @@
+"""The `[sandbox]` section: what a kernel may touch, in numbers."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from kernel_gateway.config import Section
+
+MIB = 1024 * 1024
+
+
+class SandboxSettings(Section):
+    """Sizes in bytes. Every kernel gets the same."""
+
+    image: Path = Path("build/kernel")
+    """Folder of the kernel image, as `make install` builds it; a relative one is beside the package if it is there."""
+    home_bytes: int = Field(256 * MIB, ge=MIB)
+    """The kernel's home, a tmpfs: room for a few photographs and a CSV, small enough for fifty kernels."""
+    temporary_bytes: int = Field(64 * MIB, ge=MIB)
+    """The kernel's temporary folder, a tmpfs: libraries put short-lived files there."""
+    shared_memory_bytes: int = Field(16 * MIB, ge=MIB)
+    """Shared memory, a tmpfs: a kernel has one process, so little there is ever of use."""
+    address_space_bytes: int = Field(4096 * MIB, ge=512 * MIB)
+    """RLIMIT_AS. numpy, pandas and matplotlib together map about 1.5 GiB before they hold any data."""
+    file_bytes: int = Field(256 * MIB, ge=MIB)
+    """RLIMIT_FSIZE: no file can be larger than the home."""
+    open_files: int = Field(256, ge=64)
+    """RLIMIT_NOFILE: a kernel starts with about 40."""
+    processes: int = Field(256, ge=32)
+    """RLIMIT_NPROC, threads included. Not enforced by Linux for uid 0: run the gateway as an ordinary user."""

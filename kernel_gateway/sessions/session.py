@@ -1,0 +1,231 @@
+"""One agent's session: a kernel that remembers, a count of cells, one cell at a time."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kernel_ext.wire import Kind, Message
+from kernel_gateway.audit.events import CellRan
+from kernel_gateway.auth.principal import Principal
+from kernel_gateway.broker import Account, Broker, Cell
+from kernel_gateway.errors import GatewayError
+from kernel_gateway.kernels.kernel import Kernel, Outcome
+from kernel_gateway.kernels.outputs import without_ansi
+from kernel_gateway.sessions.result import CellError, ExecuteRequest, ExecuteResult, Image
+from kernel_gateway.sessions.settings import SessionSettings
+from kernel_gateway.sessions.turns import Stop
+
+log = logging.getLogger(__name__)
+
+RETRY_BUSY_SECONDS = 5.0  # most cells take less
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every session needs from the rest. `digest(organisation, content)` is keyed per organisation."""
+
+    start_kernel: Callable[[], Awaitable[Kernel]]
+    manifest: Callable[[Principal], dict[str, object]]
+    broker: Broker
+    record: Callable[[CellRan], None]
+    flush: Callable[[], Awaitable[None]]
+    digest: Callable[[str, bytes], str]
+    clock: Callable[[], float]
+    new_id: Callable[[str], str]
+
+
+class Session:
+    """Belongs to `owner.identity`. `grant` is what its opener could do: no later token of the caller can do more."""
+
+    def __init__(self, id_: str, owner: Principal, services: Services, settings: SessionSettings) -> None:
+        self.id, self.owner, self.grant = id_, owner, owner.scopes
+        self._services, self._settings = services, settings
+        self.opened_at = self.used_at = services.clock()
+        self.cells = 0
+        self.account = Account(session_id=id_, organisation=owner.organisation)
+        self._kernel: Kernel | None = None
+        self._cell: Cell | None = None
+        self._stop: Stop | None = None
+        self._kernel_began_at = 1
+        self._requests: set[asyncio.Future[Message]] = set()
+        self._lost: tuple[str, ...] = ()
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} of {self.owner.subject}: {self.cells} cells, {self.state}>"
+
+    @property
+    def state(self) -> str:
+        if self._closed:
+            return "closed"
+        return "busy" if self._turn.locked() else "idle"
+
+    async def execute(self, principal: Principal, request: ExecuteRequest, stop: Stop) -> ExecuteResult:
+        """Runs one cell in its turn; `stop` interrupts it. Raises GatewayError busy | not_found | sandbox."""
+        if not await self._take_turn(stop):
+            return ExecuteResult("interrupted", self.id, self.cells)
+        try:
+            self._refuse_closed()
+            self.used_at = self._services.clock()
+            result = await self._run(principal.narrowed(self.grant), request, stop)
+            self._refuse_closed()
+            return result
+        finally:
+            self.used_at = self._services.clock()
+            self._turn.release()
+
+    async def _end_requests(self) -> None:
+        requests = list(self._requests)
+        for request in requests:
+            request.cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise GatewayError("not_found", "the session was closed; leave out `session_id` to start a new one")
+
+    def interrupt(self) -> bool:
+        """Interrupts the running cell. False where none runs."""
+        if self._stop is None or self._stop.done():
+            return False
+        self._stop.set_result(None)
+        return True
+
+    async def answer(self, message: Message) -> Message:
+        """The inner door, for this session's kernel: what it may do depends on the cell that holds the turn now.
+
+        Whatever is still under way when the cell ends is ended with it, so that nothing acts unseen afterwards.
+        """
+        request = asyncio.ensure_future(self._services.broker.answer(message, self.account, self._cell))
+        self._requests.add(request)
+        try:
+            await asyncio.wait({request})
+        finally:
+            self._requests.discard(request)
+            request.cancel()
+        if request.cancelled():
+            return Message(
+                Kind.ERROR, message.id, {"code": "denied", "message": "the cell ended before the answer came"}
+            )
+        return request.result()
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._kernel is not None:
+            await self._kernel.stop("the session was closed")
+
+    async def _take_turn(self, stop: Stop) -> bool:
+        """False where `stop` came first. Raises GatewayError("busy")."""
+        ahead = self._waiting + self._turn.locked()
+        if ahead > self._settings.max_waiting:
+            message = f"session `{self.id}` has {ahead} cells to run first; send them one at a time"
+            raise GatewayError("busy", message, retry_after=RETRY_BUSY_SECONDS)
+        self._waiting += 1
+        taken = asyncio.ensure_future(self._turn.acquire())
+        first: set[asyncio.Future[Any]] = {taken, stop}
+        try:
+            await asyncio.wait(first, timeout=self._settings.max_wait_seconds, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            if taken.done():
+                self._turn.release()
+            raise
+        finally:
+            self._waiting -= 1
+            if not taken.done():
+                taken.cancel()
+        if taken.done() or stop.done():
+            return taken.done()
+        message = f"session `{self.id}` is still running another cell; try again later"
+        raise GatewayError("busy", message, retry_after=RETRY_BUSY_SECONDS)
+
+    async def _run(self, principal: Principal, request: ExecuteRequest, stop: Stop) -> ExecuteResult:
+        services = self._services
+        kernel = await self._live_kernel(principal)
+        if stop.done():
+            return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
+        self.cells += 1
+        cell = Cell(principal, self.id, self.cells, services.new_id("cell"))
+        started = services.clock()
+        self._cell, self._stop = cell, stop
+        try:
+            outcome = await kernel.run(request.code, request.timeout_seconds, stop)
+        finally:
+            self._cell = self._stop = None
+            await self._end_requests()
+        duration_ms = (services.clock() - started) * 1000
+        if kernel.died.done():
+            await self._bury(kernel)
+        result = self._result(cell, outcome, duration_ms)
+        services.record(self._event(cell, request, outcome, result))
+        await services.flush()
+        return result
+
+    async def _live_kernel(self, principal: Principal) -> Kernel:
+        if self._kernel is not None and self._kernel.died.done():
+            await self._bury(self._kernel)
+        if self._kernel is None:
+            kernel = await self._services.start_kernel()
+            try:
+                self._refuse_closed()
+                await kernel.claim(self._services.manifest(principal), self.answer, self.cells + 1)
+                self._refuse_closed()
+            except BaseException:
+                await kernel.stop()
+                raise
+            self._kernel, self._kernel_began_at = kernel, self.cells + 1
+        return self._kernel
+
+    async def _bury(self, kernel: Kernel) -> None:
+        """A dead kernel took every variable along; the next answer says so, once."""
+        await kernel.stop()
+        self._kernel = None
+        first, last = self._kernel_began_at, self.cells
+        cells = f"cells {first} to {last}" if first < last else f"cell {last}"
+        self._lost = (f"all variables and files of {cells}: the kernel is gone, {kernel.died.result()}",)
+
+    def _result(self, cell: Cell, outcome: Outcome, duration_ms: float) -> ExecuteResult:
+        outputs = outcome.outputs
+        lost, self._lost = self._lost, ()
+        died = outcome.status == "lost"
+        return ExecuteResult(
+            status=outcome.status,
+            session_id=self.id,
+            execution_count=cell.number,
+            result=outputs.result,
+            stdout=outputs.stdout,
+            stderr=outputs.stderr,
+            error=CellError(*map(without_ansi, outputs.error)) if outputs.error else None,
+            images=tuple(Image(mime, data) for mime, data in outputs.images),
+            calls=tuple(cell.records),
+            lost=lost,
+            truncated=outputs.is_truncated,
+            duration_ms=duration_ms,
+            code="kernel_died" if died else "",
+            message=f"the kernel died: {outcome.cause}; run what you need again" if died else "",
+        )
+
+    def _event(self, cell: Cell, request: ExecuteRequest, outcome: Outcome, result: ExecuteResult) -> CellRan:
+        outputs, digest = outcome.outputs, self._services.digest
+        organisation = self.owner.organisation
+        return CellRan(
+            at=self._services.clock(),
+            organisation=organisation,
+            subject=self.owner.subject,
+            client=self.owner.client,
+            session_id=self.id,
+            cell=cell.number,
+            cell_id=cell.cell_id,
+            source_digest=digest(organisation, request.code.encode()),
+            status=outcome.status,
+            ename=result.error.ename if result.error and outcome.status == "error" else "",
+            duration_ms=result.duration_ms,
+            stdout_bytes=outputs.stdout_bytes,
+            stderr_bytes=outputs.stderr_bytes,
+            outputs=tuple((each.mime, each.size_bytes, digest(organisation, each.content)) for each in outputs.shown),
+            calls=len(cell.records),
+            claimed=outcome.status in ("ok", "error"),
+        )

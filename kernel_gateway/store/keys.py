@@ -1,0 +1,71 @@
+"""The gateway's own secrets: made on first use, one file each, readable by this user alone."""
+
+import re
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+from kernel_gateway.errors import ConfigError
+from kernel_gateway.store.private import create_secret, private_folder, read_secret
+
+SECRET_BYTES = 32
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
+
+
+class Keys:
+    """Secrets by name, in `<folder>/keys`. Two processes that ask at the same moment get the same key."""
+
+    def __init__(self, folder: Path) -> None:
+        private_folder(folder)
+        self._folder = private_folder(folder / "keys")
+        self._secrets: dict[str, bytes] = {}
+        self._signing: Ed25519PrivateKey | None = None
+
+    def __repr__(self) -> str:
+        return f"<Keys {len(self._secrets) + (self._signing is not None)} loaded>"
+
+    def secret(self, name: str) -> bytes:
+        """The 32 bytes called `name`. Raises ConfigError where the file is damaged or others can open it."""
+        if name not in self._secrets:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not a key name")
+            path = self._folder / f"{name}.key"
+            content = _load_or_create(path, lambda: secrets.token_bytes(SECRET_BYTES))
+            if len(content) != SECRET_BYTES:
+                raise _damaged(path)
+            self._secrets[name] = content
+        return self._secrets[name]
+
+    def signing(self) -> Ed25519PrivateKey:
+        """The key that signs what the gateway says to others. Raises ConfigError as `secret` does."""
+        if self._signing is None:
+            path = self._folder / "signing.pem"
+            content = _load_or_create(path, _new_signing_key)
+            try:
+                key = load_pem_private_key(content, password=None)
+            except (ValueError, TypeError) as error:
+                raise _damaged(path) from error
+            if not isinstance(key, Ed25519PrivateKey):
+                raise _damaged(path)
+            self._signing = key
+        return self._signing
+
+
+def _load_or_create(path: Path, create: Callable[[], bytes]) -> bytes:
+    content = read_secret(path)
+    if content is None:
+        content = create()
+        if not create_secret(path, content):
+            content = read_secret(path) or b""
+    return content
+
+
+def _new_signing_key() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _damaged(path: Path) -> ConfigError:
+    return ConfigError(f"the key `{path}` is damaged; restore it from a backup, or remove it to have a new one made")

@@ -1,0 +1,23 @@
+"""The gateway that the bench measures is the product: its parts are found, and its calls go the whole way."""
+
+import json
+
+from tests.bench.agent import connected
+from tests.bench.figures import CALL, CALLS
+from tests.bench.marks import IN_THE_KERNEL, KERNEL_IN, KERNEL_OUT, TOOL_IN, TOOL_OUT
+from tests.bench.rig import gateway
+
+
+async def test_a_measured_cell_calls_through_broker_and_journal_and_leaves_its_marks_in_order(tmp_path):
+    async with (
+        gateway(tmp_path / "state", "--no-op") as (service, invitation),
+        connected(invitation["url"], invitation["token"]) as agent,
+    ):
+        session = (await agent.cell("1 + 1"))["session_id"]
+        await service.ask("mark")
+        result = await agent.cell(CALL, session)
+        assert len(json.loads(result["stdout"])) == CALLS
+        assert await agent.journalled(session, "operation_called") == CALLS
+        at = dict(await service.ask("marks"))
+    path = [TOOL_IN, KERNEL_IN, IN_THE_KERNEL + "busy", IN_THE_KERNEL + "execute_reply", KERNEL_OUT, TOOL_OUT]
+    assert [at[what] for what in path] == sorted(at[what] for what in path)

@@ -1,0 +1,146 @@
+"""The gateway's end of the sixth channel, against a hostile other end on a real socket."""
+
+import asyncio
+import socket
+
+import pytest
+
+from kernel_ext.wire import Decoder, Kind, Limits, Message, encode
+from kernel_gateway.kernels.bridge import BROKE_PROTOCOL, Bridge
+from tests.conftest import until
+
+FROM_GATEWAY = frozenset({Kind.CLAIM, Kind.RESULT, Kind.ERROR})
+
+
+class Other:
+    """The kernel's end, in our hands."""
+
+    def __init__(self, sock):
+        self.sock, self.decoder = sock, Decoder(Limits(), FROM_GATEWAY)
+        sock.setblocking(False)
+
+    async def send(self, *messages):
+        for message in messages:
+            for frame in encode(message):
+                await asyncio.get_running_loop().sock_sendall(self.sock, frame)
+
+    async def raw(self, data):
+        await asyncio.get_running_loop().sock_sendall(self.sock, data)
+
+    async def receive(self, count):
+        messages = []
+        while len(messages) < count:
+            messages += self.decoder.feed(await asyncio.get_running_loop().sock_recv(self.sock, 1 << 16))
+        return messages
+
+
+@pytest.fixture
+async def ends():
+    ours, theirs = socket.socketpair()
+    bridge, other = Bridge(ours, Limits(max_body_bytes=30_000_000), 4, 2), Other(theirs)
+    yield bridge, other
+    await bridge.close()
+    ours.close()
+    theirs.close()
+
+
+async def claim(bridge, other, handler):
+    claiming = asyncio.create_task(bridge.claim({"key": "k"}, handler))
+    (message,) = await other.receive(1)
+    assert (message.kind, message.head) == (Kind.CLAIM, {"key": "k"})
+    await other.send(Message(Kind.CLAIMED, 0))
+    await claiming
+
+
+async def echo(message):
+    return Message(Kind.RESULT, message.id, {"value": message.head}, message.body)
+
+
+async def test_requests_are_answered_under_their_ids(ends):
+    bridge, other = ends
+    await claim(bridge, other, echo)
+    await other.send(*(Message(Kind.CALL, n, {"n": n}) for n in range(1, 4)))
+    assert sorted((m.id, m.head["value"]["n"]) for m in await other.receive(3)) == [(1, 1), (2, 2), (3, 3)]
+
+
+async def test_a_small_answer_is_not_held_up_by_a_20_mb_one(ends):
+    bridge, other = ends
+    await claim(bridge, other, echo)
+    await other.send(Message(Kind.WRITE, 1, {}, bytes(20_000_000)), *(Message(Kind.CALL, n, {}) for n in range(2, 5)))
+    assert [message.id for message in await other.receive(4)][-1] == 1
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [Message(Kind.CALL, 1)],  # before it was claimed
+        [Message(Kind.CLAIMED, 0)],  # nobody claimed it
+        [Message(Kind.READY, 0), Message(Kind.READY, 0)],
+    ],
+)
+async def test_a_message_out_of_turn_ends_the_channel(ends, messages):
+    bridge, other = ends
+    await other.send(*messages)
+    assert (await bridge.broken).startswith(BROKE_PROTOCOL)
+
+
+async def test_an_id_that_is_still_being_answered_may_not_be_used_again(ends):
+    bridge, other = ends
+    forever = asyncio.Event()
+
+    async def slow(message):
+        await forever.wait()
+
+    await claim(bridge, other, slow)
+    await other.send(Message(Kind.CALL, 7), Message(Kind.CALL, 7))
+    assert (await bridge.broken).startswith(BROKE_PROTOCOL)
+
+
+async def test_bytes_that_are_no_frames_end_the_channel(ends):
+    bridge, other = ends
+    await other.raw(b"GET / HTTP/1.1\r\n\r\n")
+    assert (await bridge.broken).startswith(BROKE_PROTOCOL)
+
+
+async def test_no_more_requests_are_worked_on_at_once_than_allowed(ends):
+    bridge, other = ends
+    working, most, go = 0, 0, asyncio.Event()
+
+    async def counted(message):
+        nonlocal working, most
+        working += 1
+        most = max(most, working)
+        await go.wait()
+        working -= 1
+        return await echo(message)
+
+    await claim(bridge, other, counted)
+    await other.send(*(Message(Kind.CALL, n) for n in range(1, 20)))
+    while most < 4:
+        await asyncio.sleep(0)
+    go.set()
+    await other.receive(19)
+    assert most == 4
+
+
+async def test_a_kernel_that_does_not_read_its_blobs_gets_no_more_of_them(ends):
+    bridge, other = ends
+    started = []
+
+    async def large(message):
+        started.append(message.id)
+        return Message(Kind.RESULT, message.id, {}, bytes(10_000_000))
+
+    await claim(bridge, other, large)
+    await other.send(*(Message(Kind.READ, n) for n in range(1, 5)))
+    await until(lambda: len(started) == 2)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert started == [1, 2], "two wait to be read, the others were not even fetched"
+    assert sorted(message.id for message in await other.receive(4)) == [1, 2, 3, 4]
+
+
+async def test_when_the_kernel_is_gone_the_reason_is_known(ends):
+    bridge, other = ends
+    other.sock.close()
+    assert await bridge.broken in ("it closed the sixth channel", "the channel failed: Connection reset by peer")

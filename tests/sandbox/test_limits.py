@@ -1,0 +1,73 @@
+"""Every size limit of the sandbox, at both sides, in a real kernel."""
+
+import asyncio
+
+import pytest
+import zmq.asyncio
+
+from kernel_gateway.app import Settings, kernel_launcher
+from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.kernels.settings import KernelSettings
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+async def outcome_of(gateway_settings):
+    """`outcome_of(code, **sandbox settings)` -> what the cell printed, or the name of what it raised."""
+    context = zmq.asyncio.Context()
+    kernels = []
+
+    async def run(code, **sandbox):
+        settings = gateway_settings()
+        settings = Settings.of({"sandbox": {**settings.sandbox.model_dump(), **sandbox}})
+        kernel = await Kernel.start(kernel_launcher(settings), KernelSettings(), context)
+        kernels.append(kernel)
+
+        async def refuse(message):
+            raise AssertionError
+
+        await kernel.claim({"version": 1, "servers": {}}, refuse, 1)
+        outcome = await kernel.run(code, 30, asyncio.get_running_loop().create_future())
+        return outcome.outputs.error[0] if outcome.outputs.error else outcome.outputs.stdout.strip()
+
+    yield run
+    for kernel in kernels:
+        await kernel.stop()
+    context.destroy(linger=0)
+
+
+@pytest.mark.parametrize(("mib", "said"), [(7, "written"), (9, "OSError")])
+@pytest.mark.parametrize(
+    ("setting", "folder"),
+    [("home_bytes", "/home/kernel"), ("temporary_bytes", "/tmp"), ("shared_memory_bytes", "/dev/shm")],
+)
+async def test_a_scratch_folder_holds_its_size_and_no_more(outcome_of, setting, folder, mib, said):
+    code = f"with open('{folder}/file', 'wb') as file: file.write(bytes({mib} << 20))\nprint('written')"
+    assert await outcome_of(code, **{setting: 8 * MIB}) == said
+
+
+@pytest.mark.parametrize(("mib", "said"), [(8, "written"), (9, "OSError")])
+async def test_no_file_grows_beyond_its_limit(outcome_of, mib, said):
+    code = f"with open('file', 'wb') as file: file.write(bytes({mib} << 20))\nprint('written')"
+    assert await outcome_of(code, file_bytes=8 * MIB) == said
+
+
+@pytest.mark.parametrize(("mib", "said"), [(200, "held"), (1200, "MemoryError")])
+async def test_memory_is_limited_and_the_kernel_survives_the_refusal(outcome_of, mib, said):
+    assert await outcome_of(f"block = bytes({mib} << 20)\nprint('held')", address_space_bytes=1024 * MIB) == said
+
+
+@pytest.mark.parametrize(("files", "said"), [(10, "open"), (100, "OSError")])
+async def test_open_files_are_limited(outcome_of, files, said):
+    code = (
+        "import os\nheld, said = [], 'open'\n"
+        f"try:\n  for _ in range({files}): held.append(os.open('/dev/null', os.O_RDONLY))\n"
+        "except OSError: said = 'OSError'\n"
+        "for fd in held: os.close(fd)\nprint(said)"
+    )
+    assert await outcome_of(code, open_files=96) == said
+
+
+async def test_no_core_file_is_ever_written(outcome_of):
+    assert await outcome_of("import resource; print(resource.getrlimit(resource.RLIMIT_CORE))") == "(0, 0)"
