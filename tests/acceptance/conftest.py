@@ -36,6 +36,16 @@ class Agent:
     async def search(self, query: str, **more: Any) -> dict[str, Any]:
         return (await self.client.call_tool("search", {"query": query, **more})).structured_content
 
+    async def begin(self, code: str, **more: Any) -> "asyncio.Task[tuple[dict[str, Any], list[Any]]]":
+        """A call whose cell runs by now: a word of its progress was heard. Fails where the call ends before."""
+        running = asyncio.Event()
+        call = asyncio.create_task(self.execute(code, heard=running, **more))
+        heard = asyncio.create_task(running.wait())
+        await asyncio.wait({call, heard}, return_when=asyncio.FIRST_COMPLETED)
+        heard.cancel()
+        assert running.is_set(), f"the call ended without a word of progress: {call.result()[0]}"
+        return call
+
     async def execute(
         self, code: str, *, heard: asyncio.Event | None = None, **more: Any
     ) -> tuple[dict[str, Any], list[Any]]:

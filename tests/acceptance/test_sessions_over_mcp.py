@@ -10,9 +10,7 @@ from mcp.types import ImageContent, TextContent
 
 async def test_a_cancelled_call_interrupts_its_cell_and_the_session_lives_on(agent):
     await agent.execute("kept = 1")
-    running = asyncio.Event()
-    call = asyncio.create_task(agent.execute("import time\ntime.sleep(60)", heard=running))
-    await running.wait()
+    call = await agent.begin("import time\ntime.sleep(60)")
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
     after, _ = await agent.execute("kept")
@@ -39,11 +37,10 @@ async def test_a_retry_with_the_same_request_id_gets_the_first_answer(agent):
 
 async def test_a_dropped_connection_with_a_request_id_is_joined_again_and_the_cell_ran_once(over_http):
     agent = await over_http()
-    await agent.execute("runs = 0")
+    first, _ = await agent.execute("runs = 0")
+    assert first["status"] == "ok", first
     code = "runs += 1\nimport time; time.sleep(1.5)\nruns"
-    running = asyncio.Event()
-    call = asyncio.create_task(agent.execute(code, request_id="once", heard=running))
-    await running.wait()
+    call = await agent.begin(code, request_id="once")
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)
     joined, _ = await agent.execute(code, request_id="once")
