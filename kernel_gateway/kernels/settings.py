@@ -12,7 +12,7 @@ MIB = 1024 * 1024
 class KernelSettings(Section):
     """Seconds and bytes. Output limits hold per cell and are checked on raw frames, before anything is parsed."""
 
-    launcher: Literal["bwrap"] = "bwrap"
+    launcher: Literal["bwrap", "none"] = "bwrap"
     start_seconds: float = Field(30.0, gt=0)
     """A kernel starts in about a second; a loaded machine may take ten times as long."""
     interrupt_grace_seconds: float = Field(3.0, gt=0)

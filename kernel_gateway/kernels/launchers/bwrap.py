@@ -6,15 +6,12 @@ import json
 import os
 import shutil
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections import deque
+from asyncio.subprocess import Process
 from collections.abc import Mapping
 
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.kernels.launchers.processes import ChildProcess, kernel_program, spawn, start_argument
 from kernel_gateway.sandbox.spec import HOME, IMAGE, UID, SandboxSpec
-
-_BOOT = f"import site; site.addsitedir('{IMAGE}'); from kernel_ext.kernel import main; main()"
-_KEPT_LINES = 40  # of standard error: enough for one traceback
 
 
 def arguments(spec: SandboxSpec, command: list[str], file_fds: Mapping[str, int], information_fd: int) -> list[str]:
@@ -51,42 +48,20 @@ def arguments(spec: SandboxSpec, command: list[str], file_fds: Mapping[str, int]
 
 
 def kernel_command(spec: SandboxSpec, fds: Mapping[str, int]) -> list[str]:
-    sockets = {name: fd for name, fd in fds.items() if name != "channel"}
-    start = {
-        "sockets": sockets,
-        "channel": fds["channel"],
-        "limits": dict(spec.limits),
-        "filter": spec.system_call_filter.hex(),
-    }
-    return [str(spec.python), "-I", "-c", _BOOT, json.dumps(start)]
+    confinement = {"limits": dict(spec.limits), "filter": spec.system_call_filter.hex()}
+    return [str(spec.python), "-I", "-c", kernel_program(str(IMAGE)), start_argument(fds, confinement)]
 
 
-class BwrapProcess:
+class BwrapProcess(ChildProcess):
     """bwrap stays as the kernel's parent. `init_fd` is a pidfd of the namespace's init: its death ends all in there."""
 
     def __init__(self, process: Process, init_fd: int) -> None:
-        self._process, self._init_fd = process, init_fd
-        self._gone = asyncio.create_task(self._wait(), name="sandbox-end")
-        self._stderr: deque[bytes] = deque(maxlen=_KEPT_LINES)
-        self._reader = asyncio.create_task(self._read_stderr(), name="kernel-stderr")
+        super().__init__(process)
+        self._init_fd = init_fd
 
-    def __repr__(self) -> str:
-        return f"<BwrapProcess {self.pid} {'running' if self.returncode is None else self.returncode}>"
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def returncode(self) -> int | None:
-        return self._process.returncode
-
-    async def wait(self) -> int:
+    async def _end(self) -> int:
         """Until bwrap and the namespace's init are gone, and with it everything in the sandbox."""
-        return await asyncio.shield(self._gone)
-
-    async def _wait(self) -> int:
-        code = await self._process.wait()
+        code = await super()._end()
         if self._init_fd >= 0:
             await _readable(self._init_fd)
             os.close(self._init_fd)
@@ -95,20 +70,11 @@ class BwrapProcess:
 
     def send_signal(self, signum: int) -> None:
         """To the sandbox's init itself: what bwrap does on its own death, a process inside might have undone."""
-        with contextlib.suppress(ProcessLookupError):
-            if self._init_fd >= 0:
+        if self._init_fd < 0:
+            super().send_signal(signum)
+        else:
+            with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init_fd, signum)
-            elif self._process.returncode is None:
-                self._process.send_signal(signum)
-
-    def last_words(self) -> str:
-        return b"".join(self._stderr).decode(errors="replace")
-
-    async def _read_stderr(self) -> None:
-        """Reads on to the end, so that a talkative kernel never blocks; keeps the last lines, each cut."""
-        assert self._process.stderr is not None
-        while data := await self._process.stderr.read(4096):
-            self._stderr.append(data)
 
 
 class BwrapLauncher:
@@ -125,19 +91,12 @@ class BwrapLauncher:
             raise GatewayError("sandbox", "bubblewrap is not installed; run `apt-get install bubblewrap`")
         files = {path: _memory_file(text) for path, text in self._spec.files.items()}
         information, told = os.pipe2(os.O_CLOEXEC)
+        line = arguments(self._spec, kernel_command(self._spec, fds), files, told)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *arguments(self._spec, kernel_command(self._spec, fds), files, told),
-                executable=program,
-                stdin=DEVNULL,
-                stdout=DEVNULL,
-                stderr=PIPE,
-                pass_fds=[*fds.values(), *files.values(), told],
-                env={},
-            )
-        except OSError as error:
+            process = await spawn(program, line, [*fds.values(), *files.values(), told], {})
+        except BaseException:
             os.close(information)
-            raise GatewayError("sandbox", f"cannot start bubblewrap: {error.strerror}") from error
+            raise
         finally:
             for fd in (*files.values(), told):
                 os.close(fd)
