@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.sandbox.spec import HOME, IMAGE, UID, SandboxSpec
 
-_BOOT = f"import site; site.addsitedir('{IMAGE}'); from kernel_ext.kernel import main; main()"
+_BOOT = f"import site; site.addsitedir('{IMAGE}'); from kernel_ext.start import main; main()"
 _KEPT_LINES = 40  # of standard error: enough for one traceback
 
 
@@ -55,8 +55,7 @@ def kernel_command(spec: SandboxSpec, fds: Mapping[str, int]) -> list[str]:
     start = {
         "sockets": sockets,
         "channel": fds["channel"],
-        "limits": dict(spec.limits),
-        "filter": spec.system_call_filter.hex(),
+        "plan": {"limits": dict(spec.limits), "filter": spec.system_call_filter.hex()},
     }
     return [str(spec.python), "-I", "-c", _BOOT, json.dumps(start)]
 
