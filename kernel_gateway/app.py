@@ -1,6 +1,6 @@
 """Composition root: the only file that names concrete classes. Settings in, a running service out."""
 
-import asyncio
+import functools
 import json
 import secrets
 import time
@@ -43,7 +43,9 @@ from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.launchers.bwrap import BwrapLauncher
 from kernel_gateway.kernels.launchers.cgrouped import CgroupedLauncher
+from kernel_gateway.kernels.launchers.forkserver import ForkserverLauncher
 from kernel_gateway.kernels.launchers.none import PlainLauncher
+from kernel_gateway.kernels.pool import Pool
 from kernel_gateway.kernels.settings import KernelSettings
 from kernel_gateway.kernels.sockets import sweep
 from kernel_gateway.limits.settings import LimitSettings
@@ -52,7 +54,7 @@ from kernel_gateway.reference.keys import KID_PREFIX
 from kernel_gateway.sandbox.cgroups import CgroupLimits, Cgroups
 from kernel_gateway.sandbox.images import KernelImage
 from kernel_gateway.sandbox.settings import SandboxSettings
-from kernel_gateway.sandbox.spec import SandboxSpec, compose, this_interpreter
+from kernel_gateway.sandbox.spec import compose, this_interpreter
 from kernel_gateway.sessions.session import Services
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.store.database import Database
@@ -147,7 +149,8 @@ async def running(
     """
     served, unreviewed = _catalog(settings)
     sweep()
-    launcher, warning = kernel_launcher(settings, unsafe=unsafe), unsafe_warning(settings) if unsafe else ""
+    warning = unsafe_warning(settings) if unsafe else ""
+    check_launcher(settings, unsafe=unsafe)  # said now, not to the first caller
     async with AsyncExitStack() as stack:
         keys = Keys(settings.store.folder)
         store = settings.store
@@ -180,23 +183,17 @@ async def running(
         context = zmq.asyncio.Context()
         stack.callback(context.destroy, linger=0)
 
-        kernels: set[Kernel] = set()
+        async def start_kernel(launcher: Launcher) -> Kernel:
+            return await Kernel.start(launcher, settings.kernels, context)
 
-        async def start_kernel() -> Kernel:
-            kernel = await Kernel.start(launcher, settings.kernels, context)
-            kernels.add(kernel)
-            kernel.gone.add_done_callback(lambda _: kernels.discard(kernel))
-            return kernel
-
-        async def stop_kernels() -> None:
-            await asyncio.gather(*(kernel.stop("the gateway stopped") for kernel in kernels))
-
-        stack.push_async_callback(stop_kernels)
+        pool = Pool(lambda: kernel_launcher(settings, unsafe=unsafe), start_kernel, settings.kernels.pool)
+        pool.start()
+        stack.push_async_callback(pool.close)
 
         digests = keys.secret("digests")
         manifest_of = _manifest(reachable)
         services = Services(
-            start_kernel=start_kernel,
+            take_kernel=pool.take,
             manifest=lambda principal: manifest_of(gateway.catalog_for(principal)),
             broker=broker,
             record=journal.record,
@@ -214,24 +211,43 @@ async def running(
         yield App(settings, gateway, warning, verifier, tuple(unreviewed), journal, clock)
 
 
-def kernel_launcher(settings: Settings, *, unsafe: bool = False) -> Launcher:
-    """Raises ConfigError. With a cgroup for each kernel where the host lets us make any."""
-    name, sandbox = settings.kernels.launcher, settings.sandbox
-    if name == "none" and not unsafe:
+def check_launcher(settings: Settings, *, unsafe: bool) -> None:
+    """Raises ConfigError where no kernel could be, or should be, started with these settings."""
+    if settings.kernels.launcher == "none" and not unsafe:
         raise ConfigError(
             "`kernels.launcher` `none` runs cells without any sandbox; set another, or say so with --unsafe"
         )
+    KernelImage.load(settings.sandbox.image)
+
+
+def kernel_launcher(settings: Settings, *, unsafe: bool = False) -> Launcher:
+    """A new one each time: a launcher may keep a template, which serves one organisation. Raises ConfigError.
+
+    With a cgroup for each kernel where the host lets us make any.
+    """
+    check_launcher(settings, unsafe=unsafe)
+    kernels, sandbox = settings.kernels, settings.sandbox
     spec = compose(KernelImage.load(sandbox.image), sandbox, this_interpreter())
-    launcher: Launcher = LAUNCHERS[name](spec)
-    cgroups = Cgroups.find()
-    cgroups.sweep()
-    if not cgroups.hierarchies:
+    launcher: Launcher
+    match kernels.launcher:
+        case "forkserver":
+            launcher = ForkserverLauncher(spec, kernels.preload, kernels.start_seconds)
+        case "bwrap":
+            launcher = BwrapLauncher(spec)
+        case "none":
+            launcher = PlainLauncher(spec)
+    if not (cgroups := _cgroups()).hierarchies:
         return launcher
     limits = CgroupLimits(sandbox.memory_bytes, sandbox.processes, sandbox.cpus, sandbox.cpu_weight)
     return CgroupedLauncher(launcher, cgroups, limits)
 
 
-LAUNCHERS: Mapping[str, Callable[[SandboxSpec], Launcher]] = {"bwrap": BwrapLauncher, "none": PlainLauncher}
+@functools.cache
+def _cgroups() -> Cgroups:
+    """This process's, found once; what gateways that were killed left there is removed."""
+    found = Cgroups.find()
+    found.sweep()
+    return found
 
 
 def unsafe_warning(settings: Settings) -> str:

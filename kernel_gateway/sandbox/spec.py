@@ -70,6 +70,15 @@ class SandboxSpec:
     limits: Mapping[str, int]
     system_call_filter: bytes
     image_digest: str
+    template_filter: bytes = b""
+
+    def plan(self, kind: str) -> dict[str, object]:
+        return {
+            "limits": dict(self.limits),
+            "filter": self.system_call_filter.hex(),
+            "scratch": [{"target": str(s.target), "size_bytes": s.size_bytes, "inodes": 4096} for s in self.scratch],
+            "home": str(HOME),
+        }
 
 
 def compose(image: KernelImage, settings: SandboxSettings, interpreter: "Interpreter") -> SandboxSpec:

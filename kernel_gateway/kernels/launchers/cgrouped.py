@@ -9,13 +9,14 @@ from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.launchers import KernelProcess, Launcher
 from kernel_gateway.sandbox.cgroups import Cgroup, CgroupLimits, Cgroups
 
+_numbers = itertools.count(1)  # of this process: several launchers make cgroups in one place
+
 
 class CgroupedLauncher:
     """Has the name of the launcher within. No kernel is handed out before its cgroup holds all of its processes."""
 
     def __init__(self, inner: Launcher, cgroups: Cgroups, limits: CgroupLimits) -> None:
         self._inner, self._cgroups, self._limits = inner, cgroups, limits
-        self._numbers = itertools.count(1)
 
     def __repr__(self) -> str:
         return f"<CgroupedLauncher {', '.join(self._cgroups.hierarchies)} around {self._inner!r}>"
@@ -26,7 +27,7 @@ class CgroupedLauncher:
 
     async def launch(self, fds: Mapping[str, int]) -> "CgroupedProcess":
         try:
-            cgroup = self._cgroups.create(f"{next(self._numbers)}", self._limits)
+            cgroup = self._cgroups.create(f"{next(_numbers)}", self._limits)
         except OSError as error:
             raise GatewayError("sandbox", f"cannot make a cgroup for a kernel: {error.strerror}") from error
         try:
@@ -44,6 +45,9 @@ class CgroupedLauncher:
                 raise GatewayError("sandbox", f"cannot move a kernel to its cgroup: {error.strerror}") from error
             raise
         return cgrouped
+
+    async def close(self) -> None:
+        await self._inner.close()
 
 
 class CgroupedProcess:

@@ -11,13 +11,7 @@ from asyncio.subprocess import Process
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from kernel_gateway.kernels.launchers.processes import (
-    TIED_TO_PARENT,
-    ChildProcess,
-    kernel_program,
-    spawn,
-    start_argument,
-)
+from kernel_gateway.kernels.launchers.processes import ChildProcess, fresh_start, python_command, spawn
 from kernel_gateway.sandbox.owned import owned
 from kernel_gateway.sandbox.spec import HOME, IMAGE, SandboxSpec
 
@@ -57,17 +51,19 @@ class PlainLauncher:
 
     async def launch(self, fds: Mapping[str, int]) -> PlainProcess:
         python, packages = self._on_host(self._spec.python), self._on_host(IMAGE)
-        program = TIED_TO_PARENT + kernel_program(packages)
-        start = start_argument(fds, {"limits": {}, "filter": _ALLOW_ALL.hex()})
+        start = fresh_start(fds, {**self._spec.plan(self.name), "limits": {}, "filter": _ALLOW_ALL.hex()})
+        command = python_command(python, packages, "kernel_ext.start", start, flags="-IS", parent=os.getpid())
         home = Path(tempfile.mkdtemp(prefix=owned("")))
         try:
             (home / "tmp").mkdir()
-            line = [python, "-I", "-S", "-c", program, f"{os.getpid()}", start]
-            process = await spawn(python, line, fds.values(), self._environment(home), f"{home}")
+            process = await spawn(python, command, fds.values(), self._environment(home), f"{home}")
         except BaseException:
             shutil.rmtree(home, ignore_errors=True)
             raise
         return PlainProcess(process, home)
+
+    async def close(self) -> None:
+        """Each kernel is a process of its own; nothing else runs."""
 
     def _on_host(self, path: PurePosixPath) -> str:
         return next(f"{mount.source}" for mount in self._spec.mounts if mount.target == path)

@@ -6,27 +6,30 @@ import json
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import deque
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from kernel_gateway.errors import GatewayError
 
 _KEPT_PIECES = 40  # of standard error, each at most 4 KiB: enough for one traceback
-_BOOT = "import site; site.addsitedir({packages!r}); from kernel_ext.kernel import main; main()"
 # Kills the process when its parent ends. The parent may have ended before, and then there is nobody to wait for.
-TIED_TO_PARENT = (
-    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9, 0, 0, 0); "
-    "os.getppid() == int(sys.argv.pop(1)) or os._exit(1); "
+_TIED_TO_PARENT = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9, 0, 0, 0); os.getppid() == {parent} or os._exit(1); "
 )
 
 
-def kernel_program(packages: str) -> str:
-    """Python source that becomes a kernel. Its one argument is what `start_argument` makes."""
-    return _BOOT.format(packages=packages)
+def python_command(
+    python: str, packages: str, module: str, argument: Mapping[str, Any], *, flags: str = "-I", parent: int = 0
+) -> list[str]:
+    """Runs `module.main()` of the image in `packages` with one JSON argument; ends with its `parent`, if given."""
+    tied = _TIED_TO_PARENT.format(parent=parent) if parent else ""
+    boot = f"{tied}import site; site.addsitedir({packages!r}); from {module} import main; main()"
+    return [python, flags, "-c", boot, json.dumps(argument)]
 
 
-def start_argument(fds: Mapping[str, int], confinement: Mapping[str, object]) -> str:
-    """What kernel_ext.kernel.main reads."""
+def fresh_start(fds: Mapping[str, int], plan: Mapping[str, Any]) -> dict[str, Any]:
+    """What kernel_ext.start reads in a process of its own."""
     sockets = {name: fd for name, fd in fds.items() if name != "channel"}
-    return json.dumps({"sockets": sockets, "channel": fds["channel"], **confinement})
+    return {"sockets": sockets, "channel": fds["channel"], "plan": plan}
 
 
 async def spawn(
