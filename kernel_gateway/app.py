@@ -45,6 +45,7 @@ from kernel_gateway.kernels.launchers.bwrap import BwrapLauncher
 from kernel_gateway.kernels.launchers.cgrouped import CgroupedLauncher
 from kernel_gateway.kernels.launchers.forkserver import ForkserverLauncher
 from kernel_gateway.kernels.launchers.none import PlainLauncher
+from kernel_gateway.kernels.launchers.oci import OciLauncher
 from kernel_gateway.kernels.pool import Pool
 from kernel_gateway.kernels.settings import KernelSettings
 from kernel_gateway.kernels.sockets import sweep
@@ -228,18 +229,19 @@ def kernel_launcher(settings: Settings, *, unsafe: bool = False) -> Launcher:
     check_launcher(settings, unsafe=unsafe)
     kernels, sandbox = settings.kernels, settings.sandbox
     spec = compose(KernelImage.load(sandbox.image), sandbox, this_interpreter())
+    cgroups = _cgroups()
+    limits = CgroupLimits(sandbox.memory_bytes, sandbox.processes, sandbox.cpus, sandbox.cpu_weight)
     launcher: Launcher
     match kernels.launcher:
         case "forkserver":
             launcher = ForkserverLauncher(spec, kernels.preload, kernels.start_seconds)
         case "bwrap":
             launcher = BwrapLauncher(spec)
+        case "oci":
+            launcher = OciLauncher(spec, sandbox.oci_runtime, limits if cgroups.hierarchies else None)
         case "none":
             launcher = PlainLauncher(spec)
-    if not (cgroups := _cgroups()).hierarchies:
-        return launcher
-    limits = CgroupLimits(sandbox.memory_bytes, sandbox.processes, sandbox.cpus, sandbox.cpu_weight)
-    return CgroupedLauncher(launcher, cgroups, limits)
+    return CgroupedLauncher(launcher, cgroups, limits) if cgroups.hierarchies else launcher
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """The `[sandbox]` section: what a kernel may touch, in numbers."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -14,6 +15,8 @@ class SandboxSettings(Section):
 
     image: Path = Path("build/kernel")
     """Folder of the kernel image, as `make install` builds it; a relative one is beside the package if it is there."""
+    oci_runtime: Literal["runc", "crun"] = "runc"
+    """The program that makes containers for the launcher `oci`."""
     home_bytes: int = Field(256 * MIB, ge=MIB)
     """The kernel's home, a tmpfs: room for a few photographs and a CSV, small enough for fifty kernels."""
     temporary_bytes: int = Field(64 * MIB, ge=MIB)

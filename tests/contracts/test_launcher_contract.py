@@ -45,13 +45,15 @@ threading.Thread(target=threading.Event().wait).start()  # not a daemon: it woul
 
 
 def settings_of(launcher):
-    return {"sandbox": {"image": str(IMAGE)}, "kernels": {"launcher": launcher}}
+    return {"sandbox": {"image": str(IMAGE)}, "kernels": {"launcher": launcher, "preload": []}}
 
 
 @pytest.fixture(params=LAUNCHERS)
-def launcher(request):
+async def launcher(request):
     """Takes the place of the shared fixture: what is built on that runs once per launcher."""
-    return kernel_launcher(Settings.of(settings_of(request.param)), unsafe=request.param == "none")
+    made = kernel_launcher(Settings.of(settings_of(request.param)), unsafe=request.param == "none")
+    yield made
+    await made.close()
 
 
 @dataclass
