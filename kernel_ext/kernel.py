@@ -1,7 +1,7 @@
 """Our kernel: takes over inherited sockets, waits for its identity, fails closed.
 
 Started with one argument, JSON: {"sockets": {"shell": fd, "iopub": fd, "stdin": fd, "hb": fd, "control": fd},
-"channel": fd, "limits": {...}, "filter": hex}.
+"channel": fd, "plan": what `confine.give_up` takes}.
 """
 
 import json
@@ -30,7 +30,7 @@ from zmq.eventloop.zmqstream import ZMQStream
 import kernel_ext
 from kernel_ext.bounds import BoundedSession
 from kernel_ext.channel import Channel, attach
-from kernel_ext.confine import limit_resources, refuse_system_calls
+from kernel_ext.confine import give_up
 from kernel_ext.shell import AgentShell
 from kernel_ext.wire import Kind, Message
 
@@ -194,8 +194,7 @@ def claim(app: AgentKernelApp, head: Mapping[str, Any]) -> None:
 
 def main() -> None:
     spec = json.loads(sys.argv[1])
-    limit_resources(spec["limits"])
-    refuse_system_calls(bytes.fromhex(spec["filter"]))
+    give_up(spec["plan"])
     app: AgentKernelApp | None = None
 
     def on_message(message: Message) -> None:

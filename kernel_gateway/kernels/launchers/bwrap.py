@@ -55,8 +55,7 @@ def kernel_command(spec: SandboxSpec, fds: Mapping[str, int]) -> list[str]:
     start = {
         "sockets": sockets,
         "channel": fds["channel"],
-        "limits": dict(spec.limits),
-        "filter": spec.system_call_filter.hex(),
+        "plan": spec.plan("bwrap"),
     }
     return [str(spec.python), "-I", "-c", _BOOT, json.dumps(start)]
 
