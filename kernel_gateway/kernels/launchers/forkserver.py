@@ -184,7 +184,7 @@ class ForkserverLauncher:
             "control": theirs.fileno(),
             "preload": list(self._preload),
             "plan": self._spec.plan(self.name),
-            "filter": self._spec.template_filter.hex(),
+            "filter": "",
         }
         try:
             command = python_command(self._spec, "kernel_ext.template", argument)
