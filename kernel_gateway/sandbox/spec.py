@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kernel_gateway.sandbox.images import KernelImage
+from kernel_gateway.sandbox.profiles import FILTERED, KERNEL
 from kernel_gateway.sandbox.seccomp import compile_filter
 from kernel_gateway.sandbox.settings import SandboxSettings
 
@@ -104,7 +105,7 @@ class SandboxSpec:
             ],
             "read": list(_INSIDE) if inside else [str(mount.source) for mount in self.mounts],
             "write": [str(each.target) for each in self.scratch] if inside else [],
-            "filter": compile_filter().hex(),
+            "filter": compile_filter(FILTERED if launcher == "filtered" else KERNEL).hex(),
             "home": str(HOME),
             "uid": UID,
         }
