@@ -36,7 +36,8 @@ _events = Table(
     Column("body", Text, nullable=False),  # canonical JSON, stored as it was made
     Index("events_of_session", "session_id", "seq"),
 )
-_last_seq, _append = select(func.max(_events.c.seq)), insert(_events)
+# Each row is numbered as it is written, after the one before it: the transaction holds the write lock.
+_append = insert(_events).values(seq=select(func.coalesce(func.max(_events.c.seq), 0) + 1).scalar_subquery())
 
 
 class Journal:
@@ -103,7 +104,7 @@ class Journal:
 
     def _on_timer(self) -> None:
         self._timer = None
-        if not self._write_at_once():
+        if self._buffer and not self._write_at_once():
             self._write()
 
     def _stop_timer(self) -> None:
@@ -113,7 +114,8 @@ class Journal:
 
     def _write_at_once(self) -> bool:
         """Everything that is buffered, where it is little and the database is free. False: nothing was written."""
-        if len(self._buffer) > self._settings.max_events_at_once or not self._has_table or self._writing:
+        writing = self._writer is not None and not self._writer.done()
+        if writing or not self._has_table or len(self._buffer) > self._settings.max_events_at_once:
             return False
         batch = list(self._buffer)
         try:
@@ -123,10 +125,6 @@ class Journal:
         self._stop_timer()
         self._committed_batch(batch)
         return True
-
-    @property
-    def _writing(self) -> bool:
-        return self._writer is not None and not self._writer.done()
 
     def _write(self) -> asyncio.Task[bool]:
         """The transaction under way, or a new one. One at a time: what comes in meanwhile shares the next."""
@@ -160,21 +158,17 @@ class Journal:
 
     def _insert(self, connection: Connection, batch: list[tuple[float, Event]]) -> None:
         self._create(connection)
-        last = connection.scalar(_last_seq) or 0
-        connection.execute(
-            _append,
-            [
-                {
-                    "seq": seq,
-                    "at": at,
-                    "kind": event.kind,
-                    "session_id": event.session_id,
-                    "organisation": event.organisation,
-                    "body": event.body(),
-                }
-                for seq, (at, event) in enumerate(batch, last + 1)
-            ],
-        )
+        rows = [
+            {
+                "at": at,
+                "kind": event.kind,
+                "session_id": event.session_id,
+                "organisation": event.organisation,
+                "body": event.body(),
+            }
+            for at, event in batch
+        ]
+        connection.execute(_append, rows)
 
     def _create(self, connection: Connection) -> None:
         if not self._has_table:

@@ -168,6 +168,22 @@ async def test_an_event_nobody_waits_for_is_written_soon_by_itself(database, tmp
     await journal.close()
 
 
+async def test_an_event_that_joins_a_transaction_leaves_nothing_to_write_behind(database, caplog):
+    journal = Journal(database, clock=lambda: 1.0, settings=AuditSettings(flush_interval_ms=200))
+    journal.record(Searched())
+
+    async def record():
+        journal.record(Searched())
+
+    await asyncio.gather(journal.flush(), record())
+    async with asyncio.timeout(20):
+        while journal._timer is not None or not journal._writer.done():
+            await asyncio.sleep(0)
+    assert repr(journal) == "<Journal 2 committed, 0 buffered>"
+    assert not caplog.records
+    await journal.close()
+
+
 async def test_a_full_batch_is_written_without_waiting_for_the_interval(database):
     journal = Journal(database, clock=lambda: 1.0, settings=AuditSettings(max_batch_events=3, flush_interval_ms=10_000))
     for _ in range(3):
