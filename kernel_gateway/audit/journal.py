@@ -101,7 +101,8 @@ class Journal:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._write()
+        if self._buffer:  # a batch may have taken along what the timer was set for
+            self._write()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

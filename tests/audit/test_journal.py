@@ -130,6 +130,22 @@ async def test_an_event_nobody_waits_for_is_written_soon_by_itself(database, tmp
     await journal.close()
 
 
+async def test_a_timer_whose_event_another_batch_took_along_writes_nothing(failing):
+    journal = Journal(failing, clock=lambda: 0.0, settings=NEVER_BY_ITSELF)
+    journal.record(CellRan(session_id="s1", cell=1))
+
+    async def record_before_the_writer_begins():
+        journal.record(CellRan(session_id="s1", cell=2))
+
+    await asyncio.gather(journal.flush(), record_before_the_writer_begins())
+    assert journal._timer is not None
+    journal._timer.cancel()
+    journal._on_timer()
+    await asyncio.sleep(0)  # a transaction would begin here
+    assert failing.transactions == 1
+    await journal.close()
+
+
 async def test_a_full_batch_is_written_without_waiting_for_the_interval(database):
     journal = Journal(database, clock=lambda: 1.0, settings=AuditSettings(max_batch_events=3, flush_interval_ms=10_000))
     for _ in range(3):
