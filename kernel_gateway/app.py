@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import zmq.asyncio
 from pydantic import Field, ValidationError
 
 from catalog import Catalog
@@ -171,13 +170,10 @@ async def running(
         broker = Broker(
             reachable, authorizer, upstreams, handles, journal, redactor, limits, keys.secret("idempotency"), clock
         )
-        context = zmq.asyncio.Context()
-        stack.callback(context.destroy, linger=0)
-
         kernels: set[Kernel] = set()
 
         async def start_kernel() -> Kernel:
-            kernel = await Kernel.start(launcher, settings.kernels, context)
+            kernel = await Kernel.start(launcher, settings.kernels)
             kernels.add(kernel)
             kernel.gone.add_done_callback(lambda _: kernels.discard(kernel))
             return kernel

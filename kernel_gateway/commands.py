@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx2
-import zmq.asyncio
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -152,16 +151,12 @@ def _invite(url: str, token: str, *, as_json: bool) -> None:
 
 async def _attacks(settings: Settings) -> AsyncIterator[isolation.Finding]:
     launcher = kernel_launcher(settings)
-    context = zmq.asyncio.Context()
 
     async def start_kernel() -> Kernel:
-        return await Kernel.start(launcher, settings.kernels, context)
+        return await Kernel.start(launcher, settings.kernels)
 
-    try:
-        async for finding in isolation.attacks(start_kernel):
-            yield finding
-    finally:
-        context.destroy(linger=0)
+    async for finding in isolation.attacks(start_kernel):
+        yield finding
 
 
 async def _refuse_if_open(settings: Settings) -> None:

@@ -5,7 +5,6 @@ import warnings
 from pathlib import Path
 
 import pytest
-import zmq.asyncio
 
 from kernel_ext.wire import Kind, Message
 from kernel_gateway.app import Settings, kernel_launcher, running
@@ -26,18 +25,16 @@ def launcher():
 @pytest.fixture
 async def start_kernel(launcher):
     """Starts unclaimed kernels; whatever still lives at the end of the test is stopped."""
-    context = zmq.asyncio.Context()
     kernels = []
 
     async def start(**settings):
-        kernel = await Kernel.start(launcher, KernelSettings(**settings), context)
+        kernel = await Kernel.start(launcher, KernelSettings(**settings))
         kernels.append(kernel)
         return kernel
 
     yield start
     for kernel in kernels:
         await kernel.stop()
-    context.destroy(linger=0)
 
 
 async def until(condition):
