@@ -24,7 +24,7 @@ _REFUSED = frozenset(
 
 
 class NoShellChannel:
-    """Stands for ipykernel's shell-channel thread, which only subshells need: requests come straight to the main thread.
+    """Stands for ipykernel's shell-channel thread, which only subshells need: requests come to the main thread itself.
 
     It is false, as None would be; ipykernel asks even None for the thread that runs cells.
     """
