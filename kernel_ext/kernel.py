@@ -56,6 +56,11 @@ class AgentKernel(IPythonKernel):  # type: ignore[misc]
     _execute_sleep = Float(0.0)
     control_msg_types: ClassVar[list[str]] = [each for each in IPythonKernel.control_msg_types if each not in _REFUSED]
 
+    @property
+    def kernel_info(self) -> dict[str, Any]:
+        """Without the features of ipykernel whose requests are refused here: a front end would wait for their replies."""
+        return {**super().kernel_info, "supported_features": []}
+
     async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Always replies: an interrupt may hit what ipykernel does around the cell's code, and would leave no reply."""
         after = self.shell.execution_count + 1
