@@ -159,6 +159,12 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
         self.kernel = kernel
         self.displayhook.get_execution_count = lambda: kernel.execution_count
 
+    def start(self) -> None:
+        """Until a shutdown request. Control ends first: at exit its last flush would wait ten seconds for iopub."""
+        super().start()
+        self.control_thread.stop()
+        self.control_thread.join()
+
 
 def configuration() -> Config:
     config = Config()
