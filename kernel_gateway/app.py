@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import zmq.asyncio
 from pydantic import Field, ValidationError
 
 from catalog import Catalog
@@ -181,11 +180,9 @@ async def running(
         broker = Broker(
             reachable, authorizer, upstreams, handles, journal, redactor, limits, keys.secret("idempotency"), clock
         )
-        context = zmq.asyncio.Context()
-        stack.callback(context.destroy, linger=0)
 
         async def start_kernel(launcher: Launcher) -> Kernel:
-            return await Kernel.start(launcher, settings.kernels, context)
+            return await Kernel.start(launcher, settings.kernels)
 
         pool = Pool(lambda: kernel_launcher(settings, unsafe=unsafe), start_kernel, settings.kernels.pool)
         pool.start()

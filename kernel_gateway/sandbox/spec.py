@@ -7,10 +7,12 @@ a private home, /tmp and /dev/shm of limited size; the harmless devices. No /pro
 import sys
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from kernel_gateway.sandbox.images import KernelImage
+from kernel_gateway.sandbox.profiles import FILTERED, KERNEL, TEMPLATE
 from kernel_gateway.sandbox.seccomp import compile_filter
 from kernel_gateway.sandbox.settings import SandboxSettings
 
@@ -18,6 +20,18 @@ HOME = PurePosixPath("/home/kernel")
 IMAGE = PurePosixPath("/opt/kernel")
 RELOCATED_PYTHON = PurePosixPath("/opt/python")
 UID = 1000
+
+LAYERS = frozenset({"namespaces", "capabilities", "limits", "landlock", "seccomp"})
+"""What holds a kernel, each on its own."""
+
+_ITSELF: Mapping[str, frozenset[str]] = {
+    "forkserver": LAYERS,
+    "bwrap": LAYERS - {"namespaces"},
+    "oci": LAYERS - {"namespaces"},
+    "filtered": LAYERS - {"namespaces"},
+    "none": frozenset(),
+}
+"""Which of them a kernel process takes on itself, by launcher; the launcher sees to the others."""
 
 FILES: Mapping[str, str] = {
     "/etc/passwd": f"kernel:x:{UID}:{UID}::{HOME}:/usr/sbin/nologin\n",
@@ -50,10 +64,11 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """A private, empty, writable memory file system of at most `size_bytes` at `target`."""
+    """A private, empty, writable memory file system of at most `size_bytes` and `inodes` at `target`."""
 
     target: PurePosixPath
     size_bytes: int
+    inodes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +83,39 @@ class SandboxSpec:
     files: Mapping[str, str]
     environment: Mapping[str, str]
     limits: Mapping[str, int]
-    system_call_filter: bytes
     image_digest: str
-    template_filter: bytes = b""
+    layers: frozenset[str] = LAYERS
 
-    def plan(self, kind: str) -> dict[str, object]:
+    def without(self, *layers: str) -> "SandboxSpec":
+        """The same with holes in it: what shows that a layer is what stops an attack."""
+        return replace(self, layers=self.layers - set(layers))
+
+    def plan(self, launcher: str) -> dict[str, Any]:
+        """What a kernel process must do to confine itself, as JSON for `kernel_ext.confine`. Holds no secret.
+
+        `filtered` has the host's own paths, and may write nowhere until its launcher adds a folder.
+        """
+        inside = launcher != "filtered"
         return {
+            "layers": sorted(self.layers & _ITSELF[launcher]),
             "limits": dict(self.limits),
-            "filter": self.system_call_filter.hex(),
-            "scratch": [{"target": str(s.target), "size_bytes": s.size_bytes, "inodes": 4096} for s in self.scratch],
+            "scratch": [
+                {"target": str(each.target), "size_bytes": each.size_bytes, "inodes": each.inodes}
+                for each in self.scratch
+            ],
+            "read": list(_INSIDE) if inside else [str(mount.source) for mount in self.mounts],
+            "write": [str(each.target) for each in self.scratch] if inside else [],
+            "filter": compile_filter(FILTERED if launcher == "filtered" else KERNEL).hex(),
             "home": str(HOME),
+            "uid": UID,
         }
+
+    def template_filter(self) -> bytes:
+        """What the process that kernels are forked from may do; empty where that layer is left out."""
+        return compile_filter(TEMPLATE) if "seccomp" in self.layers else b""
+
+
+_INSIDE = ("/usr", "/opt", "/etc")  # there is nothing in a sandbox but what this spec puts there
 
 
 def compose(image: KernelImage, settings: SandboxSettings, interpreter: "Interpreter") -> SandboxSpec:
@@ -88,9 +125,9 @@ def compose(image: KernelImage, settings: SandboxSettings, interpreter: "Interpr
         hidden=interpreter.hidden,
         links=interpreter.links,
         scratch=(
-            Scratch(HOME, settings.home_bytes),
-            Scratch(PurePosixPath("/tmp"), settings.temporary_bytes),  # noqa: S108 -- the sandbox's own
-            Scratch(PurePosixPath("/dev/shm"), settings.shared_memory_bytes),  # noqa: S108 -- the sandbox's own
+            Scratch(HOME, settings.home_bytes, settings.max_inodes),
+            Scratch(PurePosixPath("/tmp"), settings.temporary_bytes, settings.max_inodes),  # noqa: S108 -- the sandbox's own
+            Scratch(PurePosixPath("/dev/shm"), settings.shared_memory_bytes, settings.max_inodes),  # noqa: S108 -- the sandbox's own
         ),
         files=FILES,
         environment=ENVIRONMENT,
@@ -103,7 +140,6 @@ def compose(image: KernelImage, settings: SandboxSettings, interpreter: "Interpr
             "locked_bytes": 0,
             "queue_bytes": 0,
         },
-        system_call_filter=compile_filter(),
         image_digest=image.digest,
     )
 

@@ -188,7 +188,7 @@ class ForkserverLauncher:
             "control": theirs.fileno(),
             "preload": list(self._preload),
             "plan": self._spec.plan(self.name),
-            "filter": self._spec.template_filter.hex(),
+            "filter": self._spec.template_filter().hex(),
         }
         try:
             command = python_command(str(self._spec.python), str(IMAGE), "kernel_ext.template", argument)
