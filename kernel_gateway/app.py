@@ -41,7 +41,7 @@ from kernel_gateway.handles import Handles
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.launchers.bwrap import BwrapLauncher
-from kernel_gateway.kernels.launchers.cgrouped import CgroupedLauncher
+from kernel_gateway.kernels.launchers.cgrouped import CgroupedLauncher, KernelCgroups
 from kernel_gateway.kernels.launchers.forkserver import ForkserverLauncher
 from kernel_gateway.kernels.launchers.none import PlainLauncher
 from kernel_gateway.kernels.launchers.oci import OciLauncher
@@ -226,8 +226,8 @@ def kernel_launcher(settings: Settings, *, unsafe: bool = False) -> Launcher:
     check_launcher(settings, unsafe=unsafe)
     kernels, sandbox = settings.kernels, settings.sandbox
     spec = compose(KernelImage.load(sandbox.image), sandbox, this_interpreter())
-    cgroups = _cgroups()
     limits = CgroupLimits(sandbox.memory_bytes, sandbox.processes, sandbox.cpus, sandbox.cpu_weight)
+    cgroups = KernelCgroups(_cgroups(), limits) if _cgroups().hierarchies else None
     launcher: Launcher
     match kernels.launcher:
         case "forkserver":
@@ -235,10 +235,10 @@ def kernel_launcher(settings: Settings, *, unsafe: bool = False) -> Launcher:
         case "bwrap":
             launcher = BwrapLauncher(spec)
         case "oci":
-            launcher = OciLauncher(spec, sandbox.oci_runtime, limits if cgroups.hierarchies else None)
+            return OciLauncher(spec, sandbox.oci_runtime, cgroups)
         case "none":
             launcher = PlainLauncher(spec)
-    return CgroupedLauncher(launcher, cgroups, limits) if cgroups.hierarchies else launcher
+    return CgroupedLauncher(launcher, cgroups) if cgroups else launcher
 
 
 @functools.cache

@@ -83,8 +83,8 @@ class Cgroup:
         """
         if self._memory is None:
             return False
-        if (self._memory / "memory.failcnt").exists():
-            return (self._memory / "memory.failcnt").read_text().strip() != "0"
+        if reached := list(self._memory.glob("memory.*failcnt")):  # of memory, and of memory and swap together
+            return any(each.read_text().strip() != "0" for each in reached)
         counts = dict(line.split() for line in (self._memory / "memory.events").read_text().splitlines())
         return counts["oom_kill"] != "0"
 

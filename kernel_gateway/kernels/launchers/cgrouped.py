@@ -5,6 +5,7 @@ import itertools
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.launchers import KernelProcess, Launcher
@@ -15,24 +16,36 @@ KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # what killed a kernel was see
 _numbers = itertools.count(1)  # of this process: several launchers make cgroups in one place
 
 
+@dataclass(frozen=True, slots=True)
+class KernelCgroups:
+    """Where kernels' cgroups are made, and what each may take."""
+
+    cgroups: Cgroups
+    limits: CgroupLimits
+
+    def create(self) -> Cgroup:
+        """Raises GatewayError("sandbox")."""
+        try:
+            return self.cgroups.create(f"{next(_numbers)}", self.limits)
+        except OSError as error:
+            raise GatewayError("sandbox", f"cannot make a cgroup for a kernel: {error.strerror}") from error
+
+
 class CgroupedLauncher:
     """Has the name of the launcher within. No kernel is handed out before its cgroup holds all of its processes."""
 
-    def __init__(self, inner: Launcher, cgroups: Cgroups, limits: CgroupLimits) -> None:
-        self._inner, self._cgroups, self._limits = inner, cgroups, limits
+    def __init__(self, inner: Launcher, cgroups: KernelCgroups) -> None:
+        self._inner, self._cgroups = inner, cgroups
 
     def __repr__(self) -> str:
-        return f"<CgroupedLauncher {', '.join(self._cgroups.hierarchies)} around {self._inner!r}>"
+        return f"<CgroupedLauncher {', '.join(self._cgroups.cgroups.hierarchies)} around {self._inner!r}>"
 
     @property
     def name(self) -> str:
         return self._inner.name
 
     async def launch(self, fds: Mapping[str, int]) -> "CgroupedProcess":
-        try:
-            cgroup = self._cgroups.create(f"{next(_numbers)}", self._limits)
-        except OSError as error:
-            raise GatewayError("sandbox", f"cannot make a cgroup for a kernel: {error.strerror}") from error
+        cgroup = self._cgroups.create()
         try:
             process = await self._inner.launch(fds)
         except BaseException:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.kernels.launchers.cgrouped import CgroupedProcess, KernelCgroups
 from kernel_gateway.kernels.launchers.processes import (
     ChildProcess,
     descendants,
@@ -24,28 +25,27 @@ from kernel_gateway.kernels.launchers.processes import (
     spawn,
     tied_to_parent,
 )
-from kernel_gateway.sandbox.cgroups import PERIOD_MICROSECONDS, CgroupLimits
+from kernel_gateway.sandbox.cgroups import Cgroup
 from kernel_gateway.sandbox.owned import owned
 from kernel_gateway.sandbox.spec import HOME, IMAGE, UID, SandboxSpec
 
 _FIRST_FD = 3  # a runtime passes on the descriptors that follow standard error, `--preserve-fds` of them
 _SEARCHED = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # an ordinary user's PATH may lack sbin
 _HOST_UID = 65534  # of a kernel under root: nobody's, so that its limits count and nothing of the host is its own
-_RENUMBER = (
-    "import fcntl; given = [int(fd) for fd in sys.argv[1].split(',')]; "
+# The runtime makes its own cgroup within the one it is in: so it joins the kernel's before it runs.
+_BECOME_RUNTIME = (
+    "import fcntl, json; given, joined, line = json.loads(sys.argv[1]); "
+    "[open(path, 'w').write('0') for path in joined]; "
     "[os.set_inheritable(fd, False) for fd in given]; "
     "given = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in given]; "
-    f"[os.dup2(fd, {_FIRST_FD} + place) for place, fd in enumerate(given)]; os.execv(sys.argv[2], sys.argv[2:])"
+    f"[os.dup2(fd, {_FIRST_FD} + place) for place, fd in enumerate(given)]; os.execv(line[0], line)"
 )
 _NAMESPACES = ("user", "pid", "mount", "network", "ipc", "uts", "cgroup")
 _CAPABILITY_SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
 
 
-def container(spec: SandboxSpec, command: list[str], uid: int, limits: CgroupLimits | None) -> dict[str, Any]:
-    """config.json. `uid` is this process's: root gives the kernel another, an ordinary user has but its own to give.
-
-    `limits` are None where the host lets the runtime set none.
-    """
+def container(spec: SandboxSpec, command: list[str], uid: int) -> dict[str, Any]:
+    """config.json. `uid` is this process's: root gives the kernel another, an ordinary user has but its own to give."""
     inside = 0 if uid else UID
     mounts = [_mount("/proc", "proc", "nosuid", "noexec", "nodev", "ro", "subset=pid")]
     bind, empty = ("bind", "ro", "nosuid", "nodev"), ("ro", "nosuid", "nodev", "noexec", "size=4096")
@@ -74,22 +74,12 @@ def container(spec: SandboxSpec, command: list[str], uid: int, limits: CgroupLim
             "uidMappings": _mappings(uid),
             "gidMappings": _mappings(uid, os.getegid()),
             "readonlyPaths": ["/dev"],
-            "resources": _resources(limits) if limits else {},
         },
     }
 
 
 def _mount(target: object, kind: str, *options: str, source: str = "") -> dict[str, Any]:
     return {"destination": f"{target}", "type": kind, "source": source or kind, "options": list(options)}
-
-
-def _resources(limits: CgroupLimits) -> dict[str, Any]:
-    memory, period = limits.memory_bytes, PERIOD_MICROSECONDS
-    return {
-        "memory": {"limit": memory, "swap": memory},  # together: none of it may be swap
-        "pids": {"limit": limits.tasks},
-        "cpu": {"period": period, "quota": round(limits.cpus * period)},
-    }
 
 
 def _mappings(uid: int, host_id: int | None = None) -> list[dict[str, int]]:
@@ -130,32 +120,38 @@ class OciProcess(ChildProcess):
 class OciLauncher:
     name = "oci"
 
-    def __init__(self, spec: SandboxSpec, runtime: str, limits: CgroupLimits | None) -> None:
-        self._spec, self._runtime, self._limits = spec, runtime, limits
+    def __init__(self, spec: SandboxSpec, runtime: str, cgroups: KernelCgroups | None) -> None:
+        self._spec, self._runtime, self._cgroups = spec, runtime, cgroups
 
     def __repr__(self) -> str:
         return f"<OciLauncher {self._runtime} image={self._spec.image_digest[:12]}>"
 
-    async def launch(self, fds: Mapping[str, int]) -> OciProcess:
+    async def launch(self, fds: Mapping[str, int]) -> OciProcess | CgroupedProcess:
         if (runtime := shutil.which(self._runtime, path=_SEARCHED)) is None:
             advice = f"run `apt-get install {self._runtime}`, or set sandbox.oci_runtime"
             raise GatewayError("sandbox", f"`{self._runtime}` is not installed; {advice}")
         places = {name: place for place, name in enumerate(fds, start=_FIRST_FD)}
         start = fresh_start(places, self._spec.plan(self.name))
         command = python_command(f"{self._spec.python}", f"{IMAGE}", "kernel_ext.start", start)
-        config = container(self._spec, command, os.geteuid(), self._limits)
-        folder = Path(tempfile.mkdtemp(prefix=owned("")))
+        config = container(self._spec, command, os.geteuid())
+        folder, cgroup = Path(tempfile.mkdtemp(prefix=owned(""))), None
         try:
             await asyncio.to_thread(_write_bundle, folder, self._spec, config)
-            renumber = tied_to_parent(os.getpid()) + _RENUMBER
-            numbers = ",".join(str(fd) for fd in fds.values())
-            run = [runtime, "--root", f"{folder / 'state'}", "run", "--preserve-fds", f"{len(fds)}"]
-            line = [sys.executable, "-ISc", renumber, numbers, *run, "--bundle", f"{folder}", folder.name]
-            process = await spawn(sys.executable, line, fds.values(), {"PATH": _SEARCHED})
+            cgroup = self._cgroups.create() if self._cgroups else None
+            process = await self._run(runtime, folder, fds, cgroup)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
+            if cgroup is not None:
+                await cgroup.remove()
             raise
-        return OciProcess(process, runtime, folder)
+        return process if cgroup is None else CgroupedProcess(process, cgroup)
+
+    async def _run(self, runtime: str, folder: Path, fds: Mapping[str, int], cgroup: Cgroup | None) -> OciProcess:
+        run = [runtime, "--root", f"{folder / 'state'}", "run", "--preserve-fds", f"{len(fds)}"]
+        joined = [f"{each / 'cgroup.procs'}" for each in cgroup.folders] if cgroup else []
+        argument = json.dumps([list(fds.values()), joined, [*run, "--bundle", f"{folder}", folder.name]])
+        line = [sys.executable, "-ISc", tied_to_parent(os.getpid()) + _BECOME_RUNTIME, argument]
+        return OciProcess(await spawn(sys.executable, line, fds.values(), {"PATH": _SEARCHED}), runtime, folder)
 
     async def close(self) -> None:
         """Each kernel is a container of its own; nothing else runs."""
