@@ -83,10 +83,11 @@ class Cgroup:
         """
         if self._memory is None:
             return False
-        if reached := list(self._memory.glob("memory.*failcnt")):  # of memory, and of memory and swap together
-            return any(each.read_text().strip() != "0" for each in reached)
-        counts = dict(line.split() for line in (self._memory / "memory.events").read_text().splitlines())
-        return counts["oom_kill"] != "0"
+        if (self._memory / "memory.events").exists():
+            counts = dict(line.split() for line in (self._memory / "memory.events").read_text().splitlines())
+            return int(counts["oom_kill"]) > 0
+        most, limit = ((self._memory / f"memory.{name}_in_bytes").read_text() for name in ("max_usage", "limit"))
+        return int(most) >= int(limit)
 
     async def remove(self) -> None:
         """Waits until its last task has left. Logs what cannot be removed."""
