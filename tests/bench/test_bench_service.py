@@ -3,7 +3,7 @@
 import json
 
 from tests.bench.agent import connected
-from tests.bench.figures import CALL, CALLS
+from tests.bench.figures.calls import CALL, CALLS
 from tests.bench.marks import IN_THE_KERNEL, KERNEL_IN, KERNEL_OUT, TOOL_IN, TOOL_OUT
 from tests.bench.rig import gateway
 
