@@ -10,7 +10,7 @@ import sys
 from tests.bench import profiling
 from tests.bench.environments import BUILD
 from tests.bench.figures import FIGURES
-from tests.bench.measurement import Row, Unmeasurable
+from tests.bench.measurement import Row, UnmeasurableError
 from tests.bench.progress import Progress
 from tests.bench.report import machine, save, table
 from tests.bench.rig import rig
@@ -24,7 +24,7 @@ async def measure(names: list[str], *, quick: bool) -> int:
         for name in names or FIGURES:
             try:
                 rows += await FIGURES[name](started)
-            except Unmeasurable as error:
+            except UnmeasurableError as error:
                 unmeasured.append(f"{name}: {error}")
         progress.clear()
     print(table(rows))

@@ -6,6 +6,7 @@ A process of its own in the product's environment, without a gateway beside it o
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -105,6 +106,8 @@ class Launching:
 
 
 def main() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a hundred kernels that start hold ten sockets each
     with asyncio.Runner() as runner:
         launching = Launching()
         for line in sys.stdin:

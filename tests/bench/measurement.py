@@ -10,7 +10,7 @@ Side = Callable[[], Awaitable[Sequence[float]]]
 """Measures once, or a few times, and says the milliseconds of each."""
 
 
-class Unmeasurable(Exception):
+class UnmeasurableError(Exception):
     """This machine or this user cannot measure a figure; the text says what would."""
 
 

@@ -19,5 +19,7 @@ async def test_a_measured_cell_calls_through_broker_and_journal_and_leaves_its_m
         assert len(json.loads(result["stdout"])) == CALLS
         assert await agent.journalled(session, "operation_called") == CALLS
         at = dict(await service.ask("marks"))
-    path = [TOOL_IN, KERNEL_IN, IN_THE_KERNEL + "busy", IN_THE_KERNEL + "execute_reply", KERNEL_OUT, TOOL_OUT]
-    assert [at[what] for what in path] == sorted(at[what] for what in path)
+    # A kernel may be busy before the gateway goes on from having sent its request.
+    in_the_kernel = [TOOL_IN, IN_THE_KERNEL + "busy", IN_THE_KERNEL + "execute_reply", TOOL_OUT]
+    for path in ([TOOL_IN, KERNEL_IN, KERNEL_OUT, TOOL_OUT], in_the_kernel):
+        assert [at[what] for what in path] == sorted(at[what] for what in path)

@@ -1,7 +1,7 @@
 """What a live kernel keeps in memory, when fifty of them have worked with the libraries."""
 
 from tests.bench.figures.cells import PLAIN
-from tests.bench.measurement import Bar, Row, Unmeasurable
+from tests.bench.measurement import Bar, Row, UnmeasurableError
 from tests.bench.processes import below, pss_mib
 from tests.bench.rig import Rig
 
@@ -35,7 +35,7 @@ async def memory(rig: Rig) -> list[Row]:
     try:
         ours = sum(pss_mib(process.pid) for process in processes if not process.is_zombie) / kernels
     except PermissionError:
-        raise Unmeasurable("the kernel's memory is hidden from all but root; run this figure as root") from None
+        raise UnmeasurableError("the kernel's memory is hidden from all but root; run this figure as root") from None
     for each in opened:
         await rig.agent.close(each)
     theirs = tuple([await rig.plain.ask("memory", cells=CELLS) for _ in range(rig.rounds(3))])
