@@ -53,7 +53,13 @@ def container(spec: SandboxSpec, command: list[str], uid: int) -> dict[str, Any]
     mounts += [_mount(target, "tmpfs", *empty) for target in spec.hidden]
     mounts.append(_mount("/dev", "tmpfs", "nosuid", "noexec", "mode=755", "size=65536"))
     for scratch in spec.scratch:
-        owner = [f"uid={inside}", f"gid={inside}", "mode=700", f"size={scratch.size_bytes}"]
+        owner = [
+            f"uid={inside}",
+            f"gid={inside}",
+            "mode=700",
+            f"size={scratch.size_bytes}",
+            f"nr_inodes={scratch.inodes}",
+        ]
         mounts.append(_mount(scratch.target, "tmpfs", "nosuid", "nodev", "noexec", *owner))
     return {
         "ociVersion": "1.0.2",
