@@ -1,14 +1,14 @@
 """What isolation this host gives: which layer holds, which is absent, what to do; then every named attack for real."""
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel
-from kernel_gateway.sandbox.host import ADVICE, namespaces_allowed
+from kernel_gateway.kernels.settings import KernelSettings
+from kernel_gateway.sandbox.host import layers
 from kernel_gateway.sandbox.probes import PROBES, REFUSED, Probe
 
 PROBE_SECONDS = 10.0
@@ -16,34 +16,70 @@ PROBE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line. `detail` is what was seen, or what to do where it does not hold."""
+    """One line. `detail` is what was seen, or what to do where it does not hold, which an `optional` one need not."""
 
     name: str
     holds: bool
     detail: str = ""
+    optional: bool = False
 
     def line(self) -> str:
-        return f"{'ok    ' if self.holds else 'FAILED'} {self.name}{f': {self.detail}' if self.detail else ''}"
+        word = "ok    " if self.holds else "absent" if self.optional else "FAILED"
+        return f"{word} {self.name}{f': {self.detail}' if self.detail else ''}"
 
     def json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def host() -> list[Finding]:
-    """The layers the default launcher builds on."""
-    program = shutil.which("bwrap")
-    allowed = namespaces_allowed()
+# What a launcher cannot do without. All else makes a sandbox stronger where the host has it.
+NEEDS: Mapping[str, frozenset[str]] = {
+    "forkserver": frozenset({"user namespaces", "bubblewrap", "seccomp filters"}),
+    "bwrap": frozenset({"user namespaces", "bubblewrap", "seccomp filters"}),
+    "oci": frozenset({"user namespaces", "seccomp filters"}),
+    "filtered": frozenset({"seccomp filters", "Landlock"}),
+    "none": frozenset(),
+}
+
+
+def host(launcher: str = KernelSettings().launcher) -> list[Finding]:
+    """The layers that a sandbox is made of, and whether this host has them."""
     return [
-        Finding("bubblewrap is installed", program is not None, program or "run `apt-get install bubblewrap`"),
-        Finding("namespaces are allowed", allowed, "" if allowed else ADVICE),
+        Finding(layer.name, layer.holds, layer.detail, optional=layer.name not in NEEDS[launcher]) for layer in layers()
     ]
 
 
-async def attacks(start_kernel: Callable[[], Awaitable[Kernel]]) -> AsyncIterator[Finding]:
+# One attack for each layer, tried before a service begins: all together in a second.
+AT_START = frozenset(
+    {
+        "reach the internet",
+        "read the host's password file",
+        "see another process",
+        "run a program",
+        "find a secret in the environment",
+        "write outside its own folders",
+        "become root",
+    }
+)
+
+
+async def self_check(start_kernel: Callable[[], Awaitable[Kernel]], launcher: str) -> Finding | None:
+    """The first thing that a sandbox of this launcher needs and this host lacks, or the first attack that succeeds."""
+    for finding in host(launcher):
+        if not finding.holds and not finding.optional:
+            return finding
+    async for finding in attacks(start_kernel, [probe for probe in PROBES if probe.name in AT_START]):
+        if not finding.holds:
+            return finding
+    return None
+
+
+async def attacks(
+    start_kernel: Callable[[], Awaitable[Kernel]], probes: Sequence[Probe] | None = None
+) -> AsyncIterator[Finding]:
     """Every named attack, one after the other in one fresh kernel; a kernel an attack has killed is replaced."""
     kernel: Kernel | None = None
     try:
-        for probe in PROBES:
+        for probe in PROBES if probes is None else probes:
             if kernel is None or kernel.died.done():
                 kernel = await _fresh(start_kernel)
             yield await _try(kernel, probe)

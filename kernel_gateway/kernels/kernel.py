@@ -176,11 +176,15 @@ class Kernel:
         code = await exited
         if not self.died.done():
             reason = broken.result() if broken.done() else ""
-            self.died.set_result(reason if BROKE_PROTOCOL in reason else describe_exit(code))
+            self.died.set_result(
+                reason if BROKE_PROTOCOL in reason else describe_exit(code, self._process.ran_out_of_memory())
+            )
 
 
-def describe_exit(code: int) -> str:
+def describe_exit(code: int, ran_out_of_memory: bool = False) -> str:
     """The cause in words, honest about what is not known. bwrap reports a signal of its child as 128 + n."""
+    if ran_out_of_memory:
+        return "it ran out of memory and was killed for it; keep less in variables at once"
     number = -code if code < 0 else code - 128 if code > 128 else 0
     if number == signal.SIGKILL:
         return "it was killed (SIGKILL, or so its exit status says), possibly because it ran out of memory"

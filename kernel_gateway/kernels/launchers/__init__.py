@@ -21,11 +21,20 @@ class KernelProcess(Protocol):
         """The end of what the process wrote to its standard error: for the host's log, never for a caller."""
         ...
 
+    def ran_out_of_memory(self) -> bool:
+        """Whether the host has ended it for want of memory. Known once `wait` has returned; never without a cgroup."""
+        ...
+
 
 class Launcher(Protocol):
-    """`launch` starts one kernel whose sockets are the given descriptors. Raises GatewayError("sandbox")."""
+    """`launch` starts one kernel whose sockets are the given descriptors. Raises GatewayError("sandbox").
+
+    `close` ends what the launcher itself keeps running, and with a template every kernel that was forked from it.
+    """
 
     @property
     def name(self) -> str: ...
 
     async def launch(self, fds: Mapping[str, int]) -> KernelProcess: ...
+
+    async def close(self) -> None: ...
