@@ -110,7 +110,6 @@ class SandboxSpec:
             "uid": UID,
         }
 
-
     def template_filter(self) -> bytes:
         """What the process that kernels are forked from may do; empty where that layer is left out."""
         return compile_filter(TEMPLATE) if "seccomp" in self.layers else b""
