@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import zmq.asyncio
 from pydantic import Field, ValidationError
 
 from catalog import Catalog
@@ -43,6 +42,7 @@ from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.launchers.bwrap import BwrapLauncher
 from kernel_gateway.kernels.launchers.cgrouped import CgroupedLauncher
+from kernel_gateway.kernels.launchers.filtered import FilteredLauncher
 from kernel_gateway.kernels.launchers.forkserver import ForkserverLauncher
 from kernel_gateway.kernels.launchers.none import PlainLauncher
 from kernel_gateway.kernels.pool import Pool
@@ -180,11 +180,9 @@ async def running(
         broker = Broker(
             reachable, authorizer, upstreams, handles, journal, redactor, limits, keys.secret("idempotency"), clock
         )
-        context = zmq.asyncio.Context()
-        stack.callback(context.destroy, linger=0)
 
         async def start_kernel(launcher: Launcher) -> Kernel:
-            return await Kernel.start(launcher, settings.kernels, context)
+            return await Kernel.start(launcher, settings.kernels)
 
         pool = Pool(lambda: kernel_launcher(settings, unsafe=unsafe), start_kernel, settings.kernels.pool)
         pool.start()
@@ -232,6 +230,8 @@ def kernel_launcher(settings: Settings, *, unsafe: bool = False) -> Launcher:
     match kernels.launcher:
         case "forkserver":
             launcher = ForkserverLauncher(spec, kernels.preload, kernels.start_seconds)
+        case "filtered":
+            launcher = FilteredLauncher(spec, kernels.preload, kernels.start_seconds)
         case "bwrap":
             launcher = BwrapLauncher(spec)
         case "none":

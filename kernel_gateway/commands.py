@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx2
-import zmq.asyncio
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -157,11 +156,10 @@ def _invite(url: str, token: str, *, as_json: bool) -> None:
 async def _kernels(settings: Settings, *, unsafe: bool) -> AsyncIterator[Callable[[], Awaitable[Kernel]]]:
     """Starts kernels of the launcher that is set, outside of any service."""
     launcher = kernel_launcher(settings, unsafe=unsafe)
-    context = zmq.asyncio.Context()
     try:
-        yield lambda: Kernel.start(launcher, settings.kernels, context)
+        yield lambda: Kernel.start(launcher, settings.kernels)
     finally:
-        context.destroy(linger=0)
+        await launcher.close()
 
 
 async def _refuse_if_open(settings: Settings) -> None:

@@ -37,8 +37,8 @@ class KernelSockets:
         inherited["channel"] = theirs
         return cls(folder, inherited, ours)
 
-    def endpoint(self, name: str) -> str:
-        return f"ipc://{self.folder}/k-{CHANNELS.index(name) + 1}"
+    def path(self, name: str) -> str:
+        return str(self.folder / f"k-{CHANNELS.index(name) + 1}")
 
     def fds(self) -> dict[str, int]:
         return {name: sock.fileno() for name, sock in self.inherited.items()}

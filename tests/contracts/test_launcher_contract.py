@@ -25,7 +25,6 @@ from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import KernelProcess
-from kernel_gateway.kernels.provisioner import SandboxKernelManager
 from kernel_gateway.kernels.settings import KernelSettings
 from kernel_gateway.kernels.sockets import CHANNELS, KernelSockets
 from kernel_gateway.sandbox.spec import ENVIRONMENT
@@ -166,15 +165,11 @@ def temporary(monkeypatch):
 async def launch(launcher):
     """Starts and claims kernels; all are stopped at the end."""
     async with AsyncExitStack() as stack:
-        context = zmq.asyncio.Context()
-        stack.callback(context.destroy, linger=0)
         stack.push_async_callback(launcher.close)
 
         async def start():
             recorded = Recorded(launcher)
-            manager = SandboxKernelManager(recorded, context=context)
-            await manager.start_kernel()
-            kernel = Kernel(manager, KernelSettings(), context)
+            kernel = await Kernel.start(recorded, KernelSettings())
             stack.push_async_callback(kernel.stop)
             requests = asyncio.Queue()
 
@@ -182,8 +177,7 @@ async def launch(launcher):
                 await requests.put(message)
                 return Message(Kind.RESULT, message.id, {"value": message.head})
 
-            sandbox = manager.sandbox
-            launched = Launched(kernel, sandbox.process, sandbox.sockets, recorded, requests)
+            launched = Launched(kernel, kernel._process, kernel._sockets, recorded, requests)
             await kernel.claim(MANIFEST, answer, 1)
             return launched
 
@@ -204,7 +198,7 @@ async def test_each_inherited_socket_is_the_kernels(launch):
             with context.socket(zmq.SUB if name == "iopub" else zmq.DEALER) as sock:
                 sock.linger = 0
                 monitor = sock.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
-                sock.connect(launched.sockets.endpoint(name))
+                sock.connect(f"ipc://{launched.sockets.path(name)}")
                 await asyncio.wait_for(recv_monitor_message(monitor), PATIENCE_SECONDS)
                 if name == "hb":
                     await sock.send_multipart([b"", b"are you there"])
@@ -295,7 +289,6 @@ async def test_a_kernel_that_ends_leaves_nothing_that_it_started(launch):
 
 GATEWAY = f"""
 import asyncio, json, sys
-import zmq.asyncio
 from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.settings import KernelSettings
@@ -305,7 +298,7 @@ async def answer(message):
 
 async def main():
     launcher = kernel_launcher(Settings.of(json.loads(sys.argv[1])), unsafe=True)
-    kernel = await Kernel.start(launcher, KernelSettings(), zmq.asyncio.Context())
+    kernel = await Kernel.start(launcher, KernelSettings())
     await kernel.claim({MANIFEST!r}, answer, 1)
     never = asyncio.get_running_loop().create_future()
     outcome = await kernel.run({STUBBORN!r}, {PATIENCE_SECONDS}, never)
@@ -428,13 +421,9 @@ async def test_a_stopped_kernel_leaves_no_file_behind(launch, temporary):
 
 
 async def test_a_kernel_that_does_not_start_is_an_error_of_the_sandbox_and_leaves_nothing(launcher, temporary, caplog):
-    context = zmq.asyncio.Context()
     before = descendants(os.getpid())
-    try:
-        with pytest.raises(GatewayError) as refused:
-            await Kernel.start(launcher, KernelSettings(start_seconds=0.001), context)
-    finally:
-        context.destroy(linger=0)
+    with pytest.raises(GatewayError) as refused:
+        await Kernel.start(launcher, KernelSettings(start_seconds=0.001))
     assert refused.value.code == "sandbox"
     assert "kernel did not start" in caplog.text
     await launcher.close()

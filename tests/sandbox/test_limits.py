@@ -4,7 +4,6 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
-import zmq.asyncio
 
 from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.kernels.kernel import Kernel
@@ -20,14 +19,13 @@ async def outcome_of(request, hold):
 
     @asynccontextmanager
     async def kernel_with(settings):
-        context, launcher = zmq.asyncio.Context(), kernel_launcher(settings)
-        kernel = await Kernel.start(launcher, KernelSettings(), context)
+        launcher = kernel_launcher(settings)
+        kernel = await Kernel.start(launcher, KernelSettings())
         try:
             yield kernel
         finally:
             await kernel.stop()
             await launcher.close()
-            context.destroy(linger=0)
 
     async def run(code, **limits):
         settings = {"sandbox": {"image": str(IMAGE), **limits}, "kernels": {**LEAN, "launcher": request.param}}
