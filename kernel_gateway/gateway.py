@@ -60,8 +60,12 @@ class Gateway:
 
     def ready(self) -> tuple[bool, list[str]]:
         """Whether the service keeps its promises, and where not."""
-        reaping = self._reaper is not None and not self._reaper.done()
-        return reaping, [] if reaping else ["the session reaper is not running"]
+        reasons = []
+        if self._reaper is None or self._reaper.done():
+            reasons.append("the session reaper is not running")
+        if self._journal.is_failing:
+            reasons.append("the journal cannot be written")
+        return not reasons, reasons
 
     def catalog_for(self, principal: Principal) -> Catalog:
         """The operations this caller may use."""

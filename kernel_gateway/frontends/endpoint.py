@@ -19,6 +19,7 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.frontends.asgi import AsgiApp, AsgiHandler
 from kernel_gateway.frontends.challenge import Call, call_in
 from kernel_gateway.frontends.handler import Door
+from kernel_gateway.frontends.protocol_sessions import ProtocolSessions
 from kernel_gateway.frontends.settings import ServerSettings
 
 for _talkative in ("sse_starlette", "mcp"):  # below WARNING they log whole answers and what callers send
@@ -37,7 +38,9 @@ def session_manager(server: MCPServer[Any], settings: ServerSettings) -> Streama
         max_sessions=settings.max_mcp_sessions,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    return server.session_manager
+    manager = server.session_manager
+    manager.asgi_app = ProtocolSessions(manager, settings.max_mcp_sessions_per_principal)  # type: ignore[assignment]
+    return manager
 
 
 def sdk_user(principal: Principal, resource: str) -> AuthenticatedUser:
