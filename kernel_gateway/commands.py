@@ -14,7 +14,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from kernel_gateway import check as isolation
-from kernel_gateway.app import App, Settings, kernel_launcher, running
+from kernel_gateway.app import App, Settings, check_launcher, kernel_launcher, running
 from kernel_gateway.auth.loopback import is_loopback
 from kernel_gateway.demo import client_configuration, flow
 from kernel_gateway.embedded import embedded_world, world_folder
@@ -38,6 +38,7 @@ async def serve(settings: Settings, options: argparse.Namespace) -> int:
             "nobody could log in: set [[auth.issuers]] with issuer and jwks_url, or try `kernel-gateway demo`"
         )
     tls_context(settings.server)  # refused now rather than after the attacks
+    check_launcher(settings, unsafe=options.unsafe)
     if not options.unsafe:
         await _refuse_if_open(settings)
     async with running(settings, unsafe=options.unsafe) as app:
@@ -57,8 +58,7 @@ async def demo(settings: Settings, options: argparse.Namespace) -> int:
         raise ConfigError(
             "the demo believes tokens that anybody here can mint: it listens on loopback only; use `serve`"
         )
-    if not options.unsafe:
-        _require_layers(settings)
+    _require_layers(settings, unsafe=options.unsafe)
     async with AsyncExitStack() as stack:
         world, settings = await stack.enter_async_context(embedded_world(settings))
         app = await stack.enter_async_context(running(settings, embedded=True, unsafe=options.unsafe))
@@ -81,8 +81,7 @@ async def demo(settings: Settings, options: argparse.Namespace) -> int:
 
 async def mcp(settings: Settings, options: argparse.Namespace) -> int:
     """stdout belongs to the protocol; everything for people goes to stderr."""
-    if not options.unsafe:
-        _require_layers(settings)
+    _require_layers(settings, unsafe=options.unsafe)
     async with AsyncExitStack() as stack:
         embedded = not settings.upstreams
         if embedded:
@@ -96,6 +95,7 @@ async def mcp(settings: Settings, options: argparse.Namespace) -> int:
 
 async def check(settings: Settings, options: argparse.Namespace) -> int:
     """Exit 1 if a layer is absent that the launcher needs, or an attack gets through."""
+    check_launcher(settings, unsafe=options.unsafe)
     holds = True
     for finding in isolation.host(settings.kernels.launcher):
         holds &= _show(finding, options.json)
@@ -174,9 +174,11 @@ async def _refuse_if_open(settings: Settings) -> None:
         raise GatewayError("sandbox", text)
 
 
-def _require_layers(settings: Settings) -> None:
+def _require_layers(settings: Settings, *, unsafe: bool) -> None:
+    """Said before anything starts, and not by a kernel that does not."""
+    check_launcher(settings, unsafe=unsafe)
     for finding in isolation.host(settings.kernels.launcher):
-        if not finding.holds and not finding.optional:
+        if not (finding.holds or finding.optional or unsafe):
             raise GatewayError("sandbox", f"{finding.name}: {finding.detail}")
 
 
