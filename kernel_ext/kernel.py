@@ -108,6 +108,10 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
     def write_connection_file(self, **_: Any) -> None:
         """Nothing is written: a connection file would show the key to cell code."""
 
+    def init_path(self) -> None:
+        """A cell can import a module it wrote. Last, so that such a file takes no other module's place."""
+        sys.path.append("")
+
     def init_poller(self) -> None:
         """The launcher ties the kernel's life to the gateway's."""
 
