@@ -58,7 +58,7 @@ class AgentKernel(IPythonKernel):  # type: ignore[misc]
 
     @property
     def kernel_info(self) -> dict[str, Any]:
-        """Without the features of ipykernel whose requests are refused here: a front end would wait for their replies."""
+        """Without ipykernel's features whose requests are refused here: a front end would wait for their replies."""
         return {**super().kernel_info, "supported_features": []}
 
     async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:

@@ -1,4 +1,4 @@
-"""Other people's tests, as their authors publish them: fetched once per pin into build/jupyter, then taken from there."""
+"""Other people's tests, as their authors publish them: fetched into build/jupyter once for each pin."""
 
 import fcntl
 import hashlib
@@ -15,7 +15,7 @@ CACHE = ROOT / "build" / "jupyter"
 
 
 def sources() -> Path:
-    """The folder that holds each unpacked source distribution of `PINS`. Asks the network only where it is not there."""
+    """The folder that holds the unpacked source distributions of `PINS`. The network is asked where it is absent."""
     folder = CACHE / hashlib.sha256(PINS.read_bytes()).hexdigest()[:16]
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:

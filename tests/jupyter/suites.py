@@ -15,6 +15,9 @@ class Suite:
     tests: int
 
 
+LAUNCHERS: dict[str, dict[str, str]] = {"default": {}}
+"""What a `[sandbox]` section says to choose a launcher; everything here runs on each of them."""
+
 SUITES = (
     Suite("jupyter_kernel_test", "agent_kernel.py", 13),
     Suite("ipykernel", "tests/test_message_spec.py", 24),
@@ -26,7 +29,7 @@ NO_PROCESSES = "a sandboxed kernel starts no processes"
 NO_SUBSHELLS = "subshells are neither there nor advertised"
 
 DEVIATIONS = {
-    "test_kernel::test_save_history": "the file that a cell writes is in the sandbox; the test looks for it on the host",
+    "test_kernel::test_save_history": "a cell writes its file in the sandbox; the test reads it on the host",
     "test_kernel::test_subprocess_error": NO_PROCESSES,
     "test_kernel::test_subprocess_noprint": NO_PROCESSES,
     "test_kernel::test_subprocess_print": NO_PROCESSES,

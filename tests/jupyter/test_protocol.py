@@ -7,15 +7,17 @@ from jupyter_client.blocking.client import BlockingKernelClient
 
 from tests.conftest import IMAGE
 from tests.jupyter.blocking import SandboxedKernelManager
+from tests.jupyter.suites import LAUNCHERS
 
 REPLY_SECONDS = 30
 
 
-@pytest.fixture
-def manager(monkeypatch, tmp_path):
+@pytest.fixture(params=LAUNCHERS)
+def manager(request, monkeypatch, tmp_path):
     """A running kernel's manager, which wrote a connection file into the test's folder."""
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr(SandboxedKernelManager, "settings", {"sandbox": {"image": str(IMAGE)}})
+    settings = {"sandbox": {"image": str(IMAGE), **LAUNCHERS[request.param]}}
+    monkeypatch.setattr(SandboxedKernelManager, "settings", settings)
     manager = SandboxedKernelManager()
     manager.start_kernel()
     yield manager
@@ -52,9 +54,7 @@ def test_no_feature_is_advertised_whose_requests_are_refused(client):
     assert (info["implementation"], info["supported_features"]) == ("agent-kernel", [])
 
 
-@pytest.mark.parametrize(
-    "kind", ["debug_request", "usage_request", "create_subshell_request", "list_subshell_request"]
-)
+@pytest.mark.parametrize("kind", ["debug_request", "usage_request", "create_subshell_request", "list_subshell_request"])
 def test_a_refused_request_gets_no_reply_and_the_next_one_does(client, kind):
     client.control_channel.send(client.session.msg(kind, {"command": "initialize"}))
     asked = client.session.msg("kernel_info_request")

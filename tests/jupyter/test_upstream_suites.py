@@ -6,6 +6,7 @@ where they expect ipykernel: each file runs as its authors wrote it, in a pytest
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -13,10 +14,9 @@ import pytest
 
 from tests.conftest import IMAGE, ROOT
 from tests.jupyter.sources import PINS, sources
-from tests.jupyter.suites import DEVIATIONS, LEFT_OUT, SKIPPED_UPSTREAM, SUITES
+from tests.jupyter.suites import DEVIATIONS, LAUNCHERS, LEFT_OUT, SKIPPED_UPSTREAM, SUITES
 
 HERE = ROOT / "tests" / "jupyter"
-SETTINGS = {"sandbox": {"image": str(IMAGE)}}
 
 
 def distribution(name):
@@ -47,9 +47,11 @@ def run(suite, settings, folder):
     return json.loads(outcomes.read_text()), output
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 @pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.file)
-def test_a_file_of_others_passes_but_for_the_listed_deviations(suite, tmp_path):
-    outcomes, output = run(suite, SETTINGS, tmp_path)
+def test_a_file_of_others_passes_but_for_the_listed_deviations(suite, launcher, tmp_path):
+    outcomes, output = run(suite, {"sandbox": {"image": str(IMAGE), **LAUNCHERS[launcher]}}, tmp_path)
     ended = {each: {name for name, outcome in outcomes.items() if outcome == each} for each in ("failed", "skipped")}
     assert len(outcomes) == suite.tests, output
     assert ended["failed"] == listed(DEVIATIONS, suite), output
@@ -59,6 +61,11 @@ def test_a_file_of_others_passes_but_for_the_listed_deviations(suite, tmp_path):
 def test_every_listed_test_belongs_to_a_suite():
     known = set().union(*(listed({**DEVIATIONS, **SKIPPED_UPSTREAM}, suite) for suite in SUITES))
     assert known == {*DEVIATIONS, *SKIPPED_UPSTREAM}
+
+
+def test_the_specification_lists_the_deviations():
+    section = (ROOT / "SPECIFICATION.md").read_text().partition("### Deviations")[2]
+    assert dict(re.findall(r"^\| `(\S+)` \| (.*) \|$", section, re.MULTILINE)) == DEVIATIONS
 
 
 def test_every_file_of_ipykernels_tests_is_run_or_left_out_for_a_reason():
