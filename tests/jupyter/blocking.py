@@ -5,6 +5,8 @@ one that goes on, so they live on a loop in a thread.
 """
 
 import asyncio
+import functools
+import json
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -15,6 +17,7 @@ from jupyter_client.manager import KernelManager
 from kernel_ext.wire import Kind, Limits, Message
 from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.kernels.bridge import Bridge
+from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.provisioner import AgentKernelSpecs, SandboxProvisioner
 
 T = TypeVar("T")
@@ -32,6 +35,12 @@ class LoopThread:
 
 
 KERNELS = LoopThread()
+
+
+@functools.cache
+def launcher_of(settings: str) -> Launcher:
+    """One for all kernels of this process, with whose end its template ends."""
+    return kernel_launcher(Settings.of(json.loads(settings)))
 
 
 async def refuse(message: Message) -> Message:
@@ -72,7 +81,7 @@ class SandboxedKernelManager(KernelManager):
     def __init__(self, **kwargs: Any) -> None:
         kwargs["kernel_spec_manager"] = AgentKernelSpecs()
         super().__init__(**kwargs, transport="ipc")
-        launcher = kernel_launcher(Settings.of(self.settings))
+        launcher = launcher_of(json.dumps(self.settings))
         self.provisioner = ClaimedProvisioner(launcher, kernel_id="", kernel_spec=self.kernel_spec, parent=self)
 
     @property
