@@ -21,6 +21,7 @@ from kernel_gateway.embedded import embedded_world, world_folder
 from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.frontends.listener import bind, tls_context
 from kernel_gateway.frontends.settings import ServerSettings
+from kernel_gateway.garbage import leave_out_what_stays
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.reference.issuer import Minter
 
@@ -43,6 +44,7 @@ async def serve(settings: Settings, options: argparse.Namespace) -> int:
     async with running(settings, unsafe=options.unsafe) as app:
         bound = bind(settings.server.host, settings.server.port)
         async with app.serving(bound):
+            leave_out_what_stays()
             _warn(app)
             print(where(settings.server, bound.port), flush=True)
             await _until_stopped()
@@ -64,6 +66,7 @@ async def demo(settings: Settings, options: argparse.Namespace) -> int:
         if bound.note:
             print(bound.note, file=sys.stderr)
         await stack.enter_async_context(app.serving(bound))
+        leave_out_what_stays()
         _warn(app)
         scopes = (*AGENT_SCOPES, *(operation.scope for operation in world.catalog.operations))
         token = world.mint("demo-agent", " ".join(scopes), ttl_seconds=DEMO_TOKEN_SECONDS)
@@ -84,6 +87,7 @@ async def mcp(settings: Settings, options: argparse.Namespace) -> int:
         if embedded:
             _, settings = await stack.enter_async_context(embedded_world(settings))
         app = await stack.enter_async_context(running(settings, embedded=embedded, unsafe=options.unsafe))
+        leave_out_what_stays()
         _warn(app)
         await app.mcp_server(app.stdio_principal).run_stdio_async()
     return 0
