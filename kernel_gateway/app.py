@@ -42,6 +42,8 @@ from kernel_gateway.handles import Handles
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.launchers.bwrap import BwrapLauncher
+from kernel_gateway.kernels.launchers.forkserver import ForkserverLauncher
+from kernel_gateway.kernels.pool import Pool
 from kernel_gateway.kernels.settings import KernelSettings
 from kernel_gateway.kernels.sockets import sweep
 from kernel_gateway.limits.settings import LimitSettings
@@ -141,7 +143,7 @@ async def running(
     """
     served, unreviewed = _catalog(settings)
     sweep()
-    launcher = kernel_launcher(settings)
+    KernelImage.load(settings.sandbox.image)  # a missing image is said now, not to the first caller
     async with AsyncExitStack() as stack:
         keys = Keys(settings.store.folder)
         store = settings.store
@@ -174,23 +176,17 @@ async def running(
         context = zmq.asyncio.Context()
         stack.callback(context.destroy, linger=0)
 
-        kernels: set[Kernel] = set()
+        async def start_kernel(launcher: Launcher) -> Kernel:
+            return await Kernel.start(launcher, settings.kernels, context)
 
-        async def start_kernel() -> Kernel:
-            kernel = await Kernel.start(launcher, settings.kernels, context)
-            kernels.add(kernel)
-            kernel.gone.add_done_callback(lambda _: kernels.discard(kernel))
-            return kernel
-
-        async def stop_kernels() -> None:
-            await asyncio.gather(*(kernel.stop("the gateway stopped") for kernel in kernels))
-
-        stack.push_async_callback(stop_kernels)
+        pool = Pool(lambda: kernel_launcher(settings), start_kernel, settings.kernels.pool)
+        pool.start()
+        stack.push_async_callback(pool.close)
 
         digests = keys.secret("digests")
         manifest_of = _manifest(reachable)
         services = Services(
-            start_kernel=start_kernel,
+            take_kernel=pool.take,
             manifest=lambda principal: manifest_of(gateway.catalog_for(principal)),
             broker=broker,
             record=journal.record,
@@ -209,8 +205,13 @@ async def running(
 
 
 def kernel_launcher(settings: Settings) -> Launcher:
+    """A new one each time: a launcher may keep a template, which serves one organisation."""
     image = KernelImage.load(settings.sandbox.image)
-    return BwrapLauncher(compose(image, settings.sandbox, this_interpreter()))
+    spec = compose(image, settings.sandbox, this_interpreter())
+    kernels = settings.kernels
+    if kernels.launcher == "bwrap":
+        return BwrapLauncher(spec)
+    return ForkserverLauncher(spec, kernels.preload, kernels.start_seconds)
 
 
 def _catalog(settings: Settings) -> tuple[Catalog, list[str]]:

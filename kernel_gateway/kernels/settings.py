@@ -9,10 +9,33 @@ from kernel_gateway.config import Section
 MIB = 1024 * 1024
 
 
+class PoolSettings(Section):
+    """Kernels that wait for a session, and the templates they come from."""
+
+    ready: int = Field(4, ge=0, le=100)
+    """Kept ready per template: sessions that start at once take them; about 11 MB each. 0: start on demand."""
+    refill_delay_seconds: float = Field(0.05, ge=0)
+    """After a kernel was taken its place is filled this much later: the session's first cell has the processor."""
+    max_templates: int = Field(8, ge=1)
+    """One an organisation, about 100 MB each; idle ones are given up for others."""
+    max_kernels_per_template: int = Field(1000, ge=1)
+    """Then it is replaced: kernels of one template share their address layout and hash seed."""
+    template_seconds: float = Field(6 * 3600.0, gt=0)
+    """Replaced after this long, for the same reason."""
+    idle_template_seconds: float = Field(900.0, gt=0)
+    """Given up when its organisation had no kernel for so long."""
+    tend_seconds: float = Field(30.0, gt=0)
+    """How often that is looked at."""
+
+
 class KernelSettings(Section):
     """Seconds and bytes. Output limits hold per cell and are checked on raw frames, before anything is parsed."""
 
-    launcher: Literal["bwrap"] = "bwrap"
+    launcher: Literal["forkserver", "bwrap"] = "forkserver"
+    """How a kernel is started: forked from a warmed template, or a fresh process each."""
+    preload: tuple[str, ...] = ("numpy", "pandas", "PIL.Image")
+    """Modules that a template imports before it forks: cells find them loaded, and kernels share their memory."""
+    pool: PoolSettings = PoolSettings()
     start_seconds: float = Field(30.0, gt=0)
     """A kernel starts in about a second; a loaded machine may take ten times as long."""
     interrupt_grace_seconds: float = Field(3.0, gt=0)

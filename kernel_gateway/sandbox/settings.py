@@ -20,6 +20,8 @@ class SandboxSettings(Section):
     """The kernel's temporary folder, a tmpfs: libraries put short-lived files there."""
     shared_memory_bytes: int = Field(16 * MIB, ge=MIB)
     """Shared memory, a tmpfs: a kernel has one process, so little there is ever of use."""
+    max_inodes: int = Field(4096, ge=64)
+    """Files and folders of one of these: hundreds are much for a session, and each costs 1 KiB that no size counts."""
     address_space_bytes: int = Field(4096 * MIB, ge=512 * MIB)
     """RLIMIT_AS. numpy, pandas and matplotlib together map about 1.5 GiB before they hold any data."""
     file_bytes: int = Field(256 * MIB, ge=MIB)

@@ -7,8 +7,9 @@ a private home, /tmp and /dev/shm of limited size; the harmless devices. No /pro
 import sys
 import sysconfig
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from kernel_gateway.sandbox.images import KernelImage
 from kernel_gateway.sandbox.seccomp import compile_filter
@@ -18,6 +19,18 @@ HOME = PurePosixPath("/home/kernel")
 IMAGE = PurePosixPath("/opt/kernel")
 RELOCATED_PYTHON = PurePosixPath("/opt/python")
 UID = 1000
+
+LAYERS = frozenset({"namespaces", "capabilities", "limits", "landlock", "seccomp"})
+"""What holds a kernel, each on its own."""
+
+_ITSELF: Mapping[str, frozenset[str]] = {
+    "forkserver": LAYERS,
+    "bwrap": LAYERS - {"namespaces"},
+    "oci": LAYERS - {"namespaces"},
+    "filtered": LAYERS - {"namespaces"},
+    "none": frozenset(),
+}
+"""Which of them a kernel process takes on itself, by launcher; the launcher sees to the others."""
 
 FILES: Mapping[str, str] = {
     "/etc/passwd": f"kernel:x:{UID}:{UID}::{HOME}:/usr/sbin/nologin\n",
@@ -50,10 +63,11 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Scratch:
-    """A private, empty, writable memory file system of at most `size_bytes` at `target`."""
+    """A private, empty, writable memory file system of at most `size_bytes` and `inodes` at `target`."""
 
     target: PurePosixPath
     size_bytes: int
+    inodes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +82,35 @@ class SandboxSpec:
     files: Mapping[str, str]
     environment: Mapping[str, str]
     limits: Mapping[str, int]
-    system_call_filter: bytes
     image_digest: str
+    layers: frozenset[str] = LAYERS
+
+    def without(self, *layers: str) -> "SandboxSpec":
+        """The same with holes in it: what shows that a layer is what stops an attack."""
+        return replace(self, layers=self.layers - set(layers))
+
+    def plan(self, launcher: str) -> dict[str, Any]:
+        """What a kernel process must do to confine itself, as JSON for `kernel_ext.confine`. Holds no secret.
+
+        `filtered` has the host's own paths, and may write nowhere until its launcher adds a folder.
+        """
+        inside = launcher != "filtered"
+        return {
+            "layers": sorted(self.layers & _ITSELF[launcher]),
+            "limits": dict(self.limits),
+            "scratch": [
+                {"target": str(each.target), "size_bytes": each.size_bytes, "inodes": each.inodes}
+                for each in self.scratch
+            ],
+            "read": list(_INSIDE) if inside else [str(mount.source) for mount in self.mounts],
+            "write": [str(each.target) for each in self.scratch] if inside else [],
+            "filter": compile_filter().hex(),
+            "home": str(HOME),
+            "uid": UID,
+        }
+
+
+_INSIDE = ("/usr", "/opt", "/etc")  # there is nothing in a sandbox but what this spec puts there
 
 
 def compose(image: KernelImage, settings: SandboxSettings, interpreter: "Interpreter") -> SandboxSpec:
@@ -79,9 +120,9 @@ def compose(image: KernelImage, settings: SandboxSettings, interpreter: "Interpr
         hidden=interpreter.hidden,
         links=interpreter.links,
         scratch=(
-            Scratch(HOME, settings.home_bytes),
-            Scratch(PurePosixPath("/tmp"), settings.temporary_bytes),  # noqa: S108 -- the sandbox's own
-            Scratch(PurePosixPath("/dev/shm"), settings.shared_memory_bytes),  # noqa: S108 -- the sandbox's own
+            Scratch(HOME, settings.home_bytes, settings.max_inodes),
+            Scratch(PurePosixPath("/tmp"), settings.temporary_bytes, settings.max_inodes),  # noqa: S108 -- the sandbox's own
+            Scratch(PurePosixPath("/dev/shm"), settings.shared_memory_bytes, settings.max_inodes),  # noqa: S108 -- the sandbox's own
         ),
         files=FILES,
         environment=ENVIRONMENT,
@@ -94,7 +135,6 @@ def compose(image: KernelImage, settings: SandboxSettings, interpreter: "Interpr
             "locked_bytes": 0,
             "queue_bytes": 0,
         },
-        system_call_filter=compile_filter(),
         image_digest=image.digest,
     )
 

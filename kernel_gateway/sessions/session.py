@@ -24,9 +24,10 @@ RETRY_BUSY_SECONDS = 5.0  # most cells take less
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What every session needs from the rest. `digest(organisation, content)` is keyed per organisation."""
+    """What every session needs from the rest. `digest(organisation, content)` is keyed per organisation, and
+    `take_kernel(organisation)` gives a kernel that shares a template with no other organisation's."""
 
-    start_kernel: Callable[[], Awaitable[Kernel]]
+    take_kernel: Callable[[str], Awaitable[Kernel]]
     manifest: Callable[[Principal], dict[str, object]]
     broker: Broker
     record: Callable[[CellRan], None]
@@ -168,7 +169,7 @@ class Session:
         if self._kernel is not None and self._kernel.died.done():
             await self._bury(self._kernel)
         if self._kernel is None:
-            kernel = await self._services.start_kernel()
+            kernel = await self._services.take_kernel(self.owner.organisation)
             try:
                 self._refuse_closed()
                 await kernel.claim(self._services.manifest(principal), self.answer, self.cells + 1)

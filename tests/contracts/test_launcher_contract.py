@@ -45,7 +45,7 @@ threading.Thread(target=threading.Event().wait).start()  # not a daemon: it woul
 
 
 def settings_of(launcher):
-    return {"sandbox": {"image": str(IMAGE)}, "kernels": {"launcher": launcher}}
+    return {"sandbox": {"image": str(IMAGE)}, "kernels": {"launcher": launcher, "preload": []}}
 
 
 @pytest.fixture(params=LAUNCHERS)
@@ -168,6 +168,7 @@ async def launch(launcher):
     async with AsyncExitStack() as stack:
         context = zmq.asyncio.Context()
         stack.callback(context.destroy, linger=0)
+        stack.push_async_callback(launcher.close)
 
         async def start():
             recorded = Recorded(launcher)

@@ -323,10 +323,10 @@ async def test_a_kernel_that_does_not_start_leaves_no_session_behind(make):
     app = await make()
     me = app.stdio_principal()
 
-    async def broken():
+    async def broken(organisation):
         raise GatewayError("sandbox", "no kernel today")
 
-    app.gateway._services = replace(app.gateway._services, start_kernel=broken)
+    app.gateway._services = replace(app.gateway._services, take_kernel=broken)
     with pytest.raises(GatewayError, match="no kernel today"):
         await app.gateway.execute(me, cell("1"))
     assert await app.gateway.sessions(me) == []
@@ -367,15 +367,15 @@ async def test_closing_a_session_while_its_kernel_starts_runs_nothing_and_leaves
     app = await make()
     me = app.stdio_principal()
     started, go = asyncio.Event(), asyncio.Event()
-    start_kernel, kernels = app.gateway._services.start_kernel, []
+    take_kernel, kernels = app.gateway._services.take_kernel, []
 
-    async def slow():
+    async def slow(organisation):
         started.set()
         await go.wait()
-        kernels.append(await start_kernel())
+        kernels.append(await take_kernel(organisation))
         return kernels[0]
 
-    app.gateway._services = replace(app.gateway._services, start_kernel=slow)
+    app.gateway._services = replace(app.gateway._services, take_kernel=slow)
     task = asyncio.create_task(app.gateway.execute(me, cell("ran = True")))
     await started.wait()
     (session,) = await app.gateway.sessions(me)
@@ -396,14 +396,14 @@ async def test_a_cell_that_was_cancelled_while_its_kernel_started_does_not_count
     session = app.gateway._sessions[opened.session_id]
     await session._kernel.stop()
     started, go = asyncio.Event(), asyncio.Event()
-    start_kernel = session._services.start_kernel
+    take_kernel = session._services.take_kernel
 
-    async def slow():
+    async def slow(organisation):
         started.set()
         await go.wait()
-        return await start_kernel()
+        return await take_kernel(organisation)
 
-    session._services = replace(session._services, start_kernel=slow)
+    session._services = replace(session._services, take_kernel=slow)
     task = asyncio.create_task(app.gateway.execute(me, cell("never = 1", opened.session_id)))
     await started.wait()
     task.cancel()

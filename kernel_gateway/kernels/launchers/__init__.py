@@ -23,9 +23,14 @@ class KernelProcess(Protocol):
 
 
 class Launcher(Protocol):
-    """`launch` starts one kernel whose sockets are the given descriptors. Raises GatewayError("sandbox")."""
+    """`launch` starts one kernel whose sockets are the given descriptors. Raises GatewayError("sandbox").
+
+    `close` ends what the launcher itself keeps running, and with a template every kernel that was forked from it.
+    """
 
     @property
     def name(self) -> str: ...
 
     async def launch(self, fds: Mapping[str, int]) -> KernelProcess: ...
+
+    async def close(self) -> None: ...

@@ -8,29 +8,31 @@ import shutil
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.sandbox.spec import HOME, IMAGE, UID, SandboxSpec
 
-_BOOT = f"import site; site.addsitedir('{IMAGE}'); from kernel_ext.kernel import main; main()"
+_TEMPLATE_SCRATCH_BYTES = 1024 * 1024  # what a template writes is hidden from every kernel
 _KEPT_LINES = 40  # of standard error: enough for one traceback
 
 
-def arguments(spec: SandboxSpec, command: list[str], file_fds: Mapping[str, int], information_fd: int) -> list[str]:
+_OF_A_KERNEL = ["--disable-userns", "--uid", str(UID), "--gid", str(UID), "--cap-drop", "ALL"]
+# A template makes namespaces for its children: it has every capability, inside a user namespace of its own.
+_OF_A_TEMPLATE = ["--uid", "0", "--gid", "0", "--cap-add", "ALL", "--proc", "/proc"]
+
+
+def arguments(
+    spec: SandboxSpec,
+    command: list[str],
+    file_fds: Mapping[str, int],
+    information_fd: int,
+    *,
+    template: bool = False,
+) -> list[str]:
     """The bwrap command line. `file_fds` maps each of `spec.files` to a descriptor that holds its content."""
-    line = [
-        "bwrap",
-        "--unshare-all",
-        "--unshare-user",
-        "--disable-userns",
-        "--uid",
-        str(UID),
-        "--gid",
-        str(UID),
-        "--cap-drop",
-        "ALL",
-    ]
+    line = ["bwrap", "--unshare-all", "--unshare-user", *(_OF_A_TEMPLATE if template else _OF_A_KERNEL)]
     line += ["--die-with-parent", "--new-session", "--hostname", "kernel", "--clearenv"]
     line += ["--info-fd", str(information_fd)]
     for name, value in spec.environment.items():
@@ -43,22 +45,18 @@ def arguments(spec: SandboxSpec, command: list[str], file_fds: Mapping[str, int]
         line += ["--symlink", source, str(target)]
     for path, fd in file_fds.items():
         line += ["--ro-bind-data", str(fd), path]
-    # No /proc: its mount table and its view of the processes would tell about the host, and no library here needs it.
+    # A kernel has no /proc: its mount table and its view of the processes would tell about the host.
     line += ["--dev", "/dev"]
     for scratch in spec.scratch:
-        line += ["--size", str(scratch.size_bytes), "--tmpfs", str(scratch.target)]
+        size = _TEMPLATE_SCRATCH_BYTES if template else scratch.size_bytes
+        line += ["--size", str(size), "--tmpfs", str(scratch.target)]
     return [*line, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(HOME), "--", *command]
 
 
-def kernel_command(spec: SandboxSpec, fds: Mapping[str, int]) -> list[str]:
-    sockets = {name: fd for name, fd in fds.items() if name != "channel"}
-    start = {
-        "sockets": sockets,
-        "channel": fds["channel"],
-        "limits": dict(spec.limits),
-        "filter": spec.system_call_filter.hex(),
-    }
-    return [str(spec.python), "-I", "-c", _BOOT, json.dumps(start)]
+def python_command(spec: SandboxSpec, module: str, argument: Mapping[str, Any]) -> list[str]:
+    """Runs `module.main()` of the kernel image with one JSON argument."""
+    boot = f"import site; site.addsitedir('{IMAGE}'); from {module} import main; main()"
+    return [str(spec.python), "-I", "-c", boot, json.dumps(argument)]
 
 
 class BwrapProcess:
@@ -88,7 +86,7 @@ class BwrapProcess:
     async def _wait(self) -> int:
         code = await self._process.wait()
         if self._init_fd >= 0:
-            await _readable(self._init_fd)
+            await readable(self._init_fd)
             os.close(self._init_fd)
             self._init_fd = -1
         return code
@@ -121,32 +119,44 @@ class BwrapLauncher:
         return f"<BwrapLauncher image={self._spec.image_digest[:12]}>"
 
     async def launch(self, fds: Mapping[str, int]) -> BwrapProcess:
-        if (program := shutil.which("bwrap")) is None:
-            raise GatewayError("sandbox", "bubblewrap is not installed; run `apt-get install bubblewrap`")
-        files = {path: _memory_file(text) for path, text in self._spec.files.items()}
-        information, told = os.pipe2(os.O_CLOEXEC)
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *arguments(self._spec, kernel_command(self._spec, fds), files, told),
-                executable=program,
-                stdin=DEVNULL,
-                stdout=DEVNULL,
-                stderr=PIPE,
-                pass_fds=[*fds.values(), *files.values(), told],
-                env={},
-            )
-        except OSError as error:
-            os.close(information)
-            raise GatewayError("sandbox", f"cannot start bubblewrap: {error.strerror}") from error
-        finally:
-            for fd in (*files.values(), told):
-                os.close(fd)
-        try:
-            init_fd = await _init_of(information)
-        except BaseException:
-            process.kill()
-            raise
-        return BwrapProcess(process, init_fd)
+        sockets = {name: fd for name, fd in fds.items() if name != "channel"}
+        start = {"sockets": sockets, "channel": fds["channel"], "plan": self._spec.plan(self.name)}
+        return await enter(self._spec, python_command(self._spec, "kernel_ext.start", start), fds.values())
+
+    async def close(self) -> None:
+        """Each kernel is a process of its own; nothing else runs."""
+
+
+async def enter(
+    spec: SandboxSpec, command: list[str], fds: Iterable[int], *, template: bool = False
+) -> BwrapProcess:
+    """Runs `command`, which inherits `fds`, inside bubblewrap. Raises GatewayError("sandbox")."""
+    if (program := shutil.which("bwrap")) is None:
+        raise GatewayError("sandbox", "bubblewrap is not installed; run `apt-get install bubblewrap`")
+    files = {path: _memory_file(text) for path, text in spec.files.items()}
+    information, told = os.pipe2(os.O_CLOEXEC)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *arguments(spec, command, files, told, template=template),
+            executable=program,
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            stderr=PIPE,
+            pass_fds=[*fds, *files.values(), told],
+            env={},
+        )
+    except OSError as error:
+        os.close(information)
+        raise GatewayError("sandbox", f"cannot start bubblewrap: {error.strerror}") from error
+    finally:
+        for fd in (*files.values(), told):
+            os.close(fd)
+    try:
+        init_fd = await _init_of(information)
+    except BaseException:
+        process.kill()
+        raise
+    return BwrapProcess(process, init_fd)
 
 
 async def _init_of(information: int) -> int:
@@ -154,7 +164,7 @@ async def _init_of(information: int) -> int:
     told = b""
     try:
         while True:  # to its end: bwrap writes in several pieces, and would die of one that nobody takes
-            await _readable(information)
+            await readable(information)
             if not (piece := os.read(information, 4096)):
                 break
             told += piece
@@ -165,7 +175,7 @@ async def _init_of(information: int) -> int:
         os.close(information)
 
 
-async def _readable(fd: int) -> None:
+async def readable(fd: int) -> None:
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
 

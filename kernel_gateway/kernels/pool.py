@@ -1,0 +1,231 @@
+"""Ready kernels, so that a session takes one at once. One template an organisation: what siblings share stays inside.
+
+Every change of state is synchronous and says what is still to be done; only `take` and the tasks it starts do I/O.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from kernel_gateway.errors import GatewayError
+from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.kernels.launchers import Launcher
+from kernel_gateway.kernels.settings import PoolSettings
+
+log = logging.getLogger(__name__)
+
+RETRY_FULL_SECONDS = 30.0  # an organisation that is idle gives its template up within minutes
+
+
+@dataclass(eq=False, slots=True)
+class Source:
+    """A launcher, whose template serves one organisation (none yet: ""), and the kernels that came from it."""
+
+    launcher: Launcher
+    born_at: float
+    used_at: float
+    organisation: str = ""
+    ready: deque[Kernel] = field(default_factory=deque)
+    living: set[Kernel] = field(default_factory=set)
+    started: int = 0
+    starting: int = 0
+    retired: bool = False
+
+    def __repr__(self) -> str:
+        state = "retired" if self.retired else self.organisation or "nobody's"
+        return f"<Source {state}: {len(self.ready)} ready of {len(self.living)}, {self.started} started>"
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What `assign` decided. `kernel` is None where none is ready: one has to be started from `source`."""
+
+    source: Source
+    kernel: Kernel | None
+    refill: tuple[Source, ...]
+    close: tuple[Source, ...]
+
+
+class Pool:
+    def __init__(
+        self,
+        new_launcher: Callable[[], Launcher],
+        start_kernel: Callable[[Launcher], Awaitable[Kernel]],
+        settings: PoolSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._new_launcher, self._start_kernel, self._settings, self._clock = (
+            new_launcher,
+            start_kernel,
+            settings,
+            clock,
+        )
+        self._sources: list[Source] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._refilling: set[Source] = set()
+
+    def __repr__(self) -> str:
+        return f"<Pool {self._sources}>"
+
+    def start(self) -> None:
+        """Warms the first template before anybody comes."""
+        if self._settings.ready:
+            self._do(self._refill(self._new_source()))
+        self._do(self._tend())
+
+    async def take(self, organisation: str) -> Kernel:
+        """An unclaimed kernel that no other organisation shares a template with.
+
+        Raises GatewayError("sandbox" | "limited").
+        """
+        assignment = self.assign(organisation)
+        for source in assignment.close:
+            self._do(self._close(source))
+        for source in assignment.refill:
+            self._refill_later(source)
+        return assignment.kernel or await self._start(assignment.source)
+
+    def assign(self, organisation: str) -> Assignment:
+        """Raises GatewayError("limited") where every template is in use by another organisation."""
+        close = [source for source in self._sources if self._is_spent(source)]
+        for source in close:
+            source.retired = True
+        source = self._source_of(organisation, close)
+        source.organisation, source.used_at = organisation, self._clock()
+        kernel = self._next_ready(source)
+        refill = [source]
+        if len({each.organisation for each in self._living()}) > 1 and (spare := self._spare(close)) is not None:
+            refill.append(spare)  # where one organisation followed another, more may
+        return Assignment(source, kernel, tuple(refill), tuple(close))
+
+    def recycle(self) -> None:
+        """Every later kernel comes from a new template. Those that live are left alone, and end with their sessions."""
+        for source in self._living():
+            source.retired = True
+            self._do(self._close(source))
+        if self._settings.ready:
+            self._do(self._refill(self._new_source()))
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        kernels = [kernel for source in self._sources for kernel in source.living]
+        await asyncio.gather(*(kernel.stop("the gateway stopped") for kernel in kernels))
+        await asyncio.gather(*(source.launcher.close() for source in self._sources))
+        self._sources.clear()
+
+    def _living(self) -> list[Source]:
+        return [source for source in self._sources if not source.retired]
+
+    def _source_of(self, organisation: str, close: list[Source]) -> Source:
+        for wanted in (organisation, ""):
+            for source in self._living():
+                if source.organisation == wanted:
+                    return source
+        self._make_room(close)
+        if len(self._living()) >= self._settings.max_templates:
+            message = "too many organisations have kernels at once; try again later"
+            raise GatewayError("limited", message, retry_after=RETRY_FULL_SECONDS)
+        return self._new_source()
+
+    def _make_room(self, close: list[Source]) -> None:
+        """Gives up the template that was idle for longest, where there is one."""
+        idle = [source for source in self._living() if not self._lent(source)]
+        if idle and len(self._living()) >= self._settings.max_templates:
+            oldest = min(idle, key=lambda source: source.used_at)
+            oldest.retired = True
+            close.append(oldest)
+
+    def _spare(self, close: list[Source]) -> Source | None:
+        """A template that is nobody's yet, for the next new organisation; None where there is one or no room."""
+        living = self._living()
+        if any(not source.organisation for source in living) or len(living) >= self._settings.max_templates:
+            return None
+        return self._new_source()
+
+    def _new_source(self) -> Source:
+        source = Source(self._new_launcher(), self._clock(), self._clock())
+        self._sources.append(source)
+        return source
+
+    def _next_ready(self, source: Source) -> Kernel | None:
+        while source.ready:
+            kernel = source.ready.popleft()
+            if not kernel.died.done():
+                return kernel
+        return None
+
+    def _lent(self, source: Source) -> int:
+        return len(source.living) - len(source.ready) + source.starting
+
+    def _is_spent(self, source: Source) -> bool:
+        """Old, or used often: siblings share their address layout, so a template is not kept for ever."""
+        settings, now = self._settings, self._clock()
+        too_old = now - source.born_at > settings.template_seconds
+        idle = not self._lent(source) and now - source.used_at > settings.idle_template_seconds
+        many = source.started >= settings.max_kernels_per_template
+        return not source.retired and bool(source.organisation) and (too_old or many or idle)
+
+    async def _start(self, source: Source) -> Kernel:
+        source.starting += 1
+        source.started += 1
+        try:
+            kernel = await self._start_kernel(source.launcher)
+        finally:
+            source.starting -= 1
+        source.living.add(kernel)
+        kernel.gone.add_done_callback(lambda _: self._buried(source, kernel))
+        return kernel
+
+    def _buried(self, source: Source, kernel: Kernel) -> None:
+        source.living.discard(kernel)
+        if kernel in source.ready:
+            source.ready.remove(kernel)
+        if source.retired and not source.living and source in self._sources:
+            self._do(self._close(source))
+
+    def _refill_later(self, source: Source) -> None:
+        if source not in self._refilling:
+            self._do(self._refill(source, self._settings.refill_delay_seconds))
+
+    async def _refill(self, source: Source, delay_seconds: float = 0.0) -> None:
+        """One after the other, so that a session that starts meanwhile is not in a queue behind all of them."""
+        self._refilling.add(source)
+        try:
+            await asyncio.sleep(delay_seconds)
+            while not source.retired and len(source.ready) < self._settings.ready:
+                kernel = await self._start(source)
+                if source.retired:
+                    await kernel.stop("its template was retired")
+                else:
+                    source.ready.append(kernel)
+                    kernel.died.add_done_callback(lambda _: self._refill_later(source))
+        except GatewayError as error:
+            log.error("no kernel is kept ready: %s", error.message)
+        finally:
+            self._refilling.discard(source)
+
+    async def _close(self, source: Source) -> None:
+        """Ends what nobody uses; the template stays until the last session's kernel is gone."""
+        ready, source.ready = source.ready, deque()
+        await asyncio.gather(*(kernel.stop("its template was retired") for kernel in ready))
+        if not source.living and not source.starting and source in self._sources:
+            self._sources.remove(source)
+            await source.launcher.close()
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.tend_seconds)
+            for source in self._sources:
+                if self._is_spent(source):
+                    source.retired = True
+                    self._do(self._close(source))
+
+    def _do(self, work: "Awaitable[None]") -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
