@@ -59,6 +59,7 @@ except ToolError:
         ("gateway",),
         ends=("survived",),
         control=_CALL,
+        lingers=True,
     ),
     Probe(
         "call from a thread after its cell has ended",
@@ -76,6 +77,7 @@ print("alive")
         ("gateway",),
         ends=("survived",),
         control=_CALL,
+        lingers=True,
     ),
     Probe(
         "be believed with a wrong key",

@@ -26,7 +26,7 @@ class Probe:
 
     With all layers of `stopped_by` gone the attack gets through: `control` is then run in place of `body` where it has
     to differ, and `why_no_control` says why there is none. `within_seconds` bounds how long an attack on the host's
-    resources may last. `not_on` holds launchers that make no such promise, with the reason.
+    resources may last. `lingers`: the cell acts after its turn, which the host waits for. `not_on` holds launchers that make no such promise, with the reason.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Probe:
     control: str = ""
     why_no_control: str = ""
     not_on: Mapping[str, str] = field(default_factory=dict)
+    lingers: bool = False
     is_quick: bool = False
     family: str = ""
 
