@@ -75,6 +75,12 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
         self.init_extensions()
         self.init_heartbeat()
 
+    def start(self) -> None:
+        """Until a shutdown request. Control ends first: at exit its last flush would wait ten seconds for iopub."""
+        super().start()
+        self.control_thread.stop()
+        self.control_thread.join()
+
     def _wire(self) -> None:
         """Gives the prepared kernel what `init_kernel` would have built it with."""
         kernel, shell, session = self.kernel, self.kernel.shell, self.session

@@ -24,7 +24,7 @@ _REFUSED = frozenset(
 
 
 class NoShellChannel:
-    """Stands for ipykernel's shell-channel thread, which only subshells need: requests come straight to the main thread.
+    """Stands for ipykernel's shell-channel thread, which only subshells need: requests come to the main thread itself.
 
     It is false, as None would be; ipykernel asks even None for the thread that runs cells.
     """
@@ -45,6 +45,11 @@ class AgentKernel(IPythonKernel):  # type: ignore[misc]
     _execute_sleep = Float(0.0)
     _supports_kernel_subshells = False
     control_msg_types: ClassVar[list[str]] = [each for each in IPythonKernel.control_msg_types if each not in _REFUSED]
+
+    @property
+    def kernel_info(self) -> dict[str, Any]:
+        """Without the features of ipykernel whose requests are refused here: a front end would wait for their replies."""
+        return {**super().kernel_info, "supported_features": []}
 
     def pre_handler_hook(self) -> None:
         self.saved_sigint_handler = signal.signal(signal.SIGINT, self.iopub_thread.on_interrupt)

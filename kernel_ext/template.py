@@ -15,11 +15,11 @@ import importlib
 import json
 import os
 import select
-import signal
 import socket
 import sys
 import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from kernel_ext import confine
@@ -117,9 +117,9 @@ def main() -> None:
         importlib.import_module(module)
     app = prepared()
     proc_fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    threads = os.listdir("/proc/self/task")
-    if len(threads) != 1:
-        raise RuntimeError(f"a template must have one thread and has {len(threads)}: a fork would lose the others")
+    threads = sum(1 for _ in Path("/proc/self/task").iterdir())
+    if threads != 1:
+        raise RuntimeError(f"a template must have one thread and has {threads}: a fork would lose the others")
     if spec["filter"]:
         confine.refuse_system_calls(bytes.fromhex(spec["filter"]))
     gc.collect()

@@ -98,22 +98,31 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
+    def unsafe(added: argparse.ArgumentParser) -> None:
+        text = "do not insist on a sandbox that holds; allows kernels.launcher none; shown in every answer"
+        added.add_argument("--unsafe", action="store_true", help=text)
+
     def port(added: argparse.ArgumentParser) -> None:
         added.add_argument(
             "--port", type=_port, metavar="PORT", help="where to listen, 0 for any free one; default: server.port, 8888"
         )
 
-    serve = command("serve", commands.serve, "run the service; refuses to start where a named attack gets through")
+    serve = command("serve", commands.serve, "run the service; refuses to start where its sandbox does not hold")
     serve.add_argument("--host", metavar="HOST", help="where to listen; default: server.host, 127.0.0.1")
     port(serve)
+    unsafe(serve)
     demo = command("demo", commands.demo, "run the service with a world of its own, and the Image Ops flow through it")
     demo.add_argument("--once", action="store_true", help="exit after the flow; 0 only if every step held")
     demo.add_argument("--json", action="store_true", help="one object per step, then one that says how to connect")
     port(demo)
+    unsafe(demo)
     demo.set_defaults(quiet_world=True)
     text = "serve MCP on stdio, with a world of its own unless upstreams are configured"
-    command("mcp", commands.mcp, text).set_defaults(quiet_world=True)
+    mcp = command("mcp", commands.mcp, text)
+    unsafe(mcp)
+    mcp.set_defaults(quiet_world=True)
     check = command("check", commands.check, "show what isolation this host gives, then try every named attack")
+    unsafe(check)
     check.add_argument("--json", action="store_true", help="one object per finding")
     token = command("token", commands.token, "mint a token of the reference issuer (development only)")
     token.add_argument("--subject", required=True, type=_words, metavar="NAME", help="whom it stands for")

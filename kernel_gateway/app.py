@@ -1,6 +1,6 @@
 """Composition root: the only file that names concrete classes. Settings in, a running service out."""
 
-import asyncio
+import functools
 import json
 import secrets
 import time
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import zmq.asyncio
 from pydantic import Field, ValidationError
 
 from catalog import Catalog
@@ -42,13 +41,16 @@ from kernel_gateway.handles import Handles
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.launchers.bwrap import BwrapLauncher
+from kernel_gateway.kernels.launchers.cgrouped import CgroupedLauncher
 from kernel_gateway.kernels.launchers.forkserver import ForkserverLauncher
+from kernel_gateway.kernels.launchers.none import PlainLauncher
 from kernel_gateway.kernels.pool import Pool
 from kernel_gateway.kernels.settings import KernelSettings
 from kernel_gateway.kernels.sockets import sweep
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
 from kernel_gateway.reference.keys import KID_PREFIX
+from kernel_gateway.sandbox.cgroups import CgroupLimits, Cgroups
 from kernel_gateway.sandbox.images import KernelImage
 from kernel_gateway.sandbox.settings import SandboxSettings
 from kernel_gateway.sandbox.spec import compose, this_interpreter
@@ -95,18 +97,20 @@ class Settings(Section):
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """A running gateway."""
+    """A running gateway. `unsafe` is what `--unsafe` makes of its kernels, in one line, or empty."""
 
     settings: Settings
     gateway: Gateway
+    unsafe: str
     verifier: Verifier
     unreviewed: tuple[str, ...]
     _journal: Journal
     _clock: Callable[[], float]
 
     def mcp_server(self, principal_of: Callable[[], Principal] = current_principal) -> CodeMode:
+        idle_seconds = self.settings.sessions.idle_seconds
         return CodeMode(
-            self.gateway, principal_of, self.settings.mcp, session_idle_seconds=self.settings.sessions.idle_seconds
+            self.gateway, principal_of, self.settings.mcp, session_idle_seconds=idle_seconds, unsafe=self.unsafe
         )
 
     def stdio_principal(self) -> Principal:
@@ -135,15 +139,17 @@ class App:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, *, embedded: bool = False, clock: Callable[[], float] = time.time
+    settings: Settings, *, embedded: bool = False, unsafe: bool = False, clock: Callable[[], float] = time.time
 ) -> AsyncIterator[App]:
     """The gateway with its parts, until the context ends. Raises ConfigError.
 
     `embedded` says that the reference world is part of this process; without it, its keys are refused.
+    `unsafe` is what only a person at the command line may say: it allows `none`, and every answer shows it.
     """
     served, unreviewed = _catalog(settings)
     sweep()
-    KernelImage.load(settings.sandbox.image)  # a missing image is said now, not to the first caller
+    warning = unsafe_warning(settings) if unsafe else ""
+    check_launcher(settings, unsafe=unsafe)  # said now, not to the first caller
     async with AsyncExitStack() as stack:
         keys = Keys(settings.store.folder)
         store = settings.store
@@ -173,13 +179,11 @@ async def running(
         broker = Broker(
             reachable, authorizer, upstreams, handles, journal, redactor, limits, keys.secret("idempotency"), clock
         )
-        context = zmq.asyncio.Context()
-        stack.callback(context.destroy, linger=0)
 
         async def start_kernel(launcher: Launcher) -> Kernel:
-            return await Kernel.start(launcher, settings.kernels, context)
+            return await Kernel.start(launcher, settings.kernels)
 
-        pool = Pool(lambda: kernel_launcher(settings), start_kernel, settings.kernels.pool)
+        pool = Pool(lambda: kernel_launcher(settings, unsafe=unsafe), start_kernel, settings.kernels.pool)
         pool.start()
         stack.push_async_callback(pool.close)
 
@@ -195,23 +199,59 @@ async def running(
             clock=clock,
             new_id=lambda kind: f"{kind}_{secrets.token_hex(16)}",
         )
-        gateway = Gateway(reachable, authorizer, services, journal, settings.sessions)
+        gateway = Gateway(reachable, authorizer, services, journal, settings.sessions, unsafe=warning)
         gateway.start()
         stack.push_async_callback(gateway.close)
         fetch = HttpFetch(settings.auth)
         stack.callback(fetch.close)
         verifier = Verifier(settings.auth, fetch if embedded else _without_reference_keys(fetch), clock)
-        yield App(settings, gateway, verifier, tuple(unreviewed), journal, clock)
+        yield App(settings, gateway, warning, verifier, tuple(unreviewed), journal, clock)
 
 
-def kernel_launcher(settings: Settings) -> Launcher:
-    """A new one each time: a launcher may keep a template, which serves one organisation."""
-    image = KernelImage.load(settings.sandbox.image)
-    spec = compose(image, settings.sandbox, this_interpreter())
-    kernels = settings.kernels
-    if kernels.launcher == "bwrap":
-        return BwrapLauncher(spec)
-    return ForkserverLauncher(spec, kernels.preload, kernels.start_seconds)
+def check_launcher(settings: Settings, *, unsafe: bool) -> None:
+    """Raises ConfigError where no kernel could be, or should be, started with these settings."""
+    if settings.kernels.launcher == "none" and not unsafe:
+        raise ConfigError(
+            "`kernels.launcher` `none` runs cells without any sandbox; set another, or say so with --unsafe"
+        )
+    KernelImage.load(settings.sandbox.image)
+
+
+def kernel_launcher(settings: Settings, *, unsafe: bool = False) -> Launcher:
+    """A new one each time: a launcher may keep a template, which serves one organisation. Raises ConfigError.
+
+    With a cgroup for each kernel where the host lets us make any.
+    """
+    check_launcher(settings, unsafe=unsafe)
+    kernels, sandbox = settings.kernels, settings.sandbox
+    spec = compose(KernelImage.load(sandbox.image), sandbox, this_interpreter())
+    launcher: Launcher
+    match kernels.launcher:
+        case "forkserver":
+            launcher = ForkserverLauncher(spec, kernels.preload, kernels.start_seconds)
+        case "bwrap":
+            launcher = BwrapLauncher(spec)
+        case "none":
+            launcher = PlainLauncher(spec)
+    if not (cgroups := _cgroups()).hierarchies:
+        return launcher
+    limits = CgroupLimits(sandbox.memory_bytes, sandbox.processes, sandbox.cpus, sandbox.cpu_weight)
+    return CgroupedLauncher(launcher, cgroups, limits)
+
+
+@functools.cache
+def _cgroups() -> Cgroups:
+    """This process's, found once; what gateways that were killed left there is removed."""
+    found = Cgroups.find()
+    found.sweep()
+    return found
+
+
+def unsafe_warning(settings: Settings) -> str:
+    """What `--unsafe` comes to with these settings: the line that every answer shows."""
+    if settings.kernels.launcher == "none":
+        return "UNSAFE: this kernel runs without a sandbox"
+    return "UNSAFE: nobody has checked the sandbox of this kernel"
 
 
 def _catalog(settings: Settings) -> tuple[Catalog, list[str]]:

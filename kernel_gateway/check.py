@@ -1,46 +1,69 @@
 """What isolation this host gives: which layer holds, which is absent, what to do; then every named attack for real."""
 
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from kernel_gateway.attacks import Ground, complaint
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel
-from kernel_gateway.sandbox.host import ADVICE, namespaces_allowed
-from kernel_gateway.sandbox.probes import PROBES, Probe
+from kernel_gateway.kernels.settings import KernelSettings
+from kernel_gateway.sandbox.host import layers
+from kernel_gateway.sandbox.probes import PROBES, QUICK, Probe
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line. `detail` is what was seen, or what to do where it does not hold."""
+    """One line. `detail` is what was seen, or what to do where it does not hold, which an `optional` one need not."""
 
     name: str
     holds: bool
     detail: str = ""
+    optional: bool = False
 
     def line(self) -> str:
-        return f"{'ok    ' if self.holds else 'FAILED'} {self.name}{f': {self.detail}' if self.detail else ''}"
+        word = "ok    " if self.holds else "absent" if self.optional else "FAILED"
+        return f"{word} {self.name}{f': {self.detail}' if self.detail else ''}"
 
     def json(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def host() -> list[Finding]:
-    """The layers the default launcher builds on."""
-    program = shutil.which("bwrap")
-    allowed = namespaces_allowed()
+# What a launcher cannot do without. All else makes a sandbox stronger where the host has it.
+NEEDS: Mapping[str, frozenset[str]] = {
+    "forkserver": frozenset({"user namespaces", "bubblewrap", "seccomp filters"}),
+    "bwrap": frozenset({"user namespaces", "bubblewrap", "seccomp filters"}),
+    "oci": frozenset({"user namespaces", "seccomp filters"}),
+    "filtered": frozenset({"seccomp filters", "Landlock"}),
+    "none": frozenset(),
+}
+
+
+def host(launcher: str = KernelSettings().launcher) -> list[Finding]:
+    """The layers that a sandbox is made of, and whether this host has them."""
     return [
-        Finding("bubblewrap is installed", program is not None, program or "run `apt-get install bubblewrap`"),
-        Finding("namespaces are allowed", allowed, "" if allowed else ADVICE),
+        Finding(layer.name, layer.holds, layer.detail, optional=layer.name not in NEEDS[launcher]) for layer in layers()
     ]
 
 
+async def self_check(start_kernel: Callable[[], Awaitable[Kernel]], launcher: str) -> Finding | None:
+    """The first thing that a sandbox of this launcher needs and this host lacks, or the first attack that succeeds.
+
+    A dozen attacks that cost milliseconds, of every layer some: what is tried before a service begins.
+    """
+    for finding in host(launcher):
+        if not finding.holds and not finding.optional:
+            return finding
+    async for finding in attacks(start_kernel, launcher, QUICK):
+        if not finding.holds:
+            return finding
+    return None
+
+
 async def attacks(
-    start_kernel: Callable[[], Awaitable[Kernel]], launcher: str = "forkserver", probes: Sequence[Probe] = PROBES
+    start_kernel: Callable[[], Awaitable[Kernel]], launcher: str, probes: Sequence[Probe] = PROBES
 ) -> AsyncIterator[Finding]:
-    """Every named attack, one after the other; a kernel that an attack has spoilt is replaced."""
+    """Every named attack that the launcher promises to stop; a kernel that one has spoilt is replaced."""
     try:
         async with Ground(start_kernel) as ground:
             for probe in probes:

@@ -6,11 +6,10 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx2
-import zmq.asyncio
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -32,17 +31,18 @@ DEMO_TOKEN_SECONDS = 8 * 3600.0  # a working day
 
 
 async def serve(settings: Settings, options: argparse.Namespace) -> int:
-    """Refuses to start where an attack gets through."""
+    """Refuses to start where the sandbox does not hold, unless told to."""
     if not settings.auth.issuers:
         raise ConfigError(
             "nobody could log in: set [[auth.issuers]] with issuer and jwks_url, or try `kernel-gateway demo`"
         )
     tls_context(settings.server)  # refused now rather than after the attacks
-    await _refuse_if_open(settings)
-    async with running(settings) as app:
+    if not options.unsafe:
+        await _refuse_if_open(settings)
+    async with running(settings, unsafe=options.unsafe) as app:
         bound = bind(settings.server.host, settings.server.port)
         async with app.serving(bound):
-            _name_unreviewed(app)
+            _warn(app)
             print(where(settings.server, bound.port), flush=True)
             await _until_stopped()
     return 0
@@ -55,15 +55,16 @@ async def demo(settings: Settings, options: argparse.Namespace) -> int:
         raise ConfigError(
             "the demo believes tokens that anybody here can mint: it listens on loopback only; use `serve`"
         )
-    _require_namespaces()
+    if not options.unsafe:
+        _require_layers(settings)
     async with AsyncExitStack() as stack:
         world, settings = await stack.enter_async_context(embedded_world(settings))
-        app = await stack.enter_async_context(running(settings, embedded=True))
+        app = await stack.enter_async_context(running(settings, embedded=True, unsafe=options.unsafe))
         bound = bind(settings.server.host, settings.server.port, search=settings.server.port_search)
         if bound.note:
             print(bound.note, file=sys.stderr)
         await stack.enter_async_context(app.serving(bound))
-        _name_unreviewed(app)
+        _warn(app)
         scopes = (*AGENT_SCOPES, *(operation.scope for operation in world.catalog.operations))
         token = world.mint("demo-agent", " ".join(scopes), ttl_seconds=DEMO_TOKEN_SECONDS)
         url = _url(settings.server, bound.port)
@@ -77,26 +78,27 @@ async def demo(settings: Settings, options: argparse.Namespace) -> int:
 
 async def mcp(settings: Settings, options: argparse.Namespace) -> int:
     """stdout belongs to the protocol; everything for people goes to stderr."""
-    _require_namespaces()
+    if not options.unsafe:
+        _require_layers(settings)
     async with AsyncExitStack() as stack:
         embedded = not settings.upstreams
         if embedded:
             _, settings = await stack.enter_async_context(embedded_world(settings))
-        app = await stack.enter_async_context(running(settings, embedded=embedded))
-        _name_unreviewed(app)
+        app = await stack.enter_async_context(running(settings, embedded=embedded, unsafe=options.unsafe))
+        _warn(app)
         await app.mcp_server(app.stdio_principal).run_stdio_async()
     return 0
 
 
 async def check(settings: Settings, options: argparse.Namespace) -> int:
-    """Exit 1 if a layer is absent or an attack gets through."""
+    """Exit 1 if a layer is absent that the launcher needs, or an attack gets through."""
     holds = True
-    findings = isolation.host()
-    for finding in findings:
+    for finding in isolation.host(settings.kernels.launcher):
         holds &= _show(finding, options.json)
     if holds:
-        async for finding in _attacks(settings):
-            holds &= _show(finding, options.json)
+        async with _kernels(settings, unsafe=options.unsafe) as start_kernel:
+            async for finding in isolation.attacks(start_kernel, settings.kernels.launcher):
+                holds &= _show(finding, options.json)
     return 0 if holds else 1
 
 
@@ -150,36 +152,34 @@ def _invite(url: str, token: str, *, as_json: bool) -> None:
     print(f"\nand give your client the token:\n\nexport KERNEL_GATEWAY_TOKEN={token}", flush=True)
 
 
-async def _attacks(settings: Settings) -> AsyncIterator[isolation.Finding]:
-    launcher = kernel_launcher(settings)
-    context = zmq.asyncio.Context()
-
-    async def start_kernel() -> Kernel:
-        return await Kernel.start(launcher, settings.kernels, context)
-
+@asynccontextmanager
+async def _kernels(settings: Settings, *, unsafe: bool) -> AsyncIterator[Callable[[], Awaitable[Kernel]]]:
+    """Starts kernels of the launcher that is set, outside of any service."""
+    launcher = kernel_launcher(settings, unsafe=unsafe)
     try:
-        async for finding in isolation.attacks(start_kernel):
-            yield finding
+        yield lambda: Kernel.start(launcher, settings.kernels)
     finally:
-        context.destroy(linger=0)
+        await launcher.close()
 
 
 async def _refuse_if_open(settings: Settings) -> None:
-    _require_namespaces()
-    async for finding in _attacks(settings):
-        if not finding.holds:
-            raise GatewayError(
-                "sandbox", f"will not serve: {finding.name} does not hold ({finding.detail}); run `check`"
-            )
+    async with _kernels(settings, unsafe=False) as start_kernel:
+        finding = await isolation.self_check(start_kernel, settings.kernels.launcher)
+    if finding is not None:
+        text = f"will not serve: {finding.name}: {finding.detail}; see `kernel-gateway check`, or say --unsafe"
+        raise GatewayError("sandbox", text)
 
 
-def _require_namespaces() -> None:
-    for finding in isolation.host():
-        if not finding.holds:
-            raise GatewayError("sandbox", finding.detail)
+def _require_layers(settings: Settings) -> None:
+    for finding in isolation.host(settings.kernels.launcher):
+        if not finding.holds and not finding.optional:
+            raise GatewayError("sandbox", f"{finding.name}: {finding.detail}")
 
 
-def _name_unreviewed(app: App) -> None:
+def _warn(app: App) -> None:
+    """On stderr, what whoever starts the service should know."""
+    if app.unsafe:
+        print(f"{app.unsafe}; every answer says so, and /readyz fails", file=sys.stderr)
     for operation in app.unreviewed:
         print(
             f"not served: `{operation}` is not pinned in reviewed.toml; see `kernel-gateway catalog review --help`",
@@ -189,7 +189,7 @@ def _name_unreviewed(app: App) -> None:
 
 def _show(finding: isolation.Finding, as_json: bool) -> bool:
     print(json.dumps(finding.json()) if as_json else finding.line(), flush=True)
-    return finding.holds
+    return finding.holds or finding.optional
 
 
 def where(server: ServerSettings, port: int) -> str:

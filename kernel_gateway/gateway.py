@@ -34,10 +34,17 @@ class Gateway:
     """Sessions by id; another's session is not found. `start` and `close` belong to the composition root."""
 
     def __init__(
-        self, catalog: Catalog, authorizer: Authorizer, services: Services, journal: Journal, settings: SessionSettings
+        self,
+        catalog: Catalog,
+        authorizer: Authorizer,
+        services: Services,
+        journal: Journal,
+        settings: SessionSettings,
+        *,
+        unsafe: str = "",
     ) -> None:
         self._catalog, self._authorizer, self._services = catalog, authorizer, services
-        self._journal, self._settings = journal, settings
+        self._journal, self._settings, self._unsafe = journal, settings, unsafe
         self._sessions: dict[str, Session] = {}
         self._closed: dict[str, tuple[str, str, str, str]] = {}
         self._turns = Turns(
@@ -61,7 +68,9 @@ class Gateway:
     def ready(self) -> tuple[bool, list[str]]:
         """Whether the service keeps its promises, and where not."""
         reaping = self._reaper is not None and not self._reaper.done()
-        return reaping, [] if reaping else ["the session reaper is not running"]
+        reasons = [] if reaping else ["the session reaper is not running"]
+        reasons += [self._unsafe] if self._unsafe else []
+        return not reasons, reasons
 
     def catalog_for(self, principal: Principal) -> Catalog:
         """The operations this caller may use."""

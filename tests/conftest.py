@@ -5,7 +5,6 @@ import warnings
 from pathlib import Path
 
 import pytest
-import zmq.asyncio
 
 from kernel_ext.wire import Kind, Message
 from kernel_gateway.app import Settings, kernel_launcher, running
@@ -30,11 +29,10 @@ def launcher():
 @pytest.fixture
 async def start_kernel(launcher):
     """Starts unclaimed kernels; whatever still lives at the end of the test is stopped."""
-    context = zmq.asyncio.Context()
     kernels = []
 
     async def start(**settings):
-        kernel = await Kernel.start(launcher, KernelSettings(**settings), context)
+        kernel = await Kernel.start(launcher, KernelSettings(**settings))
         kernels.append(kernel)
         return kernel
 
@@ -42,7 +40,6 @@ async def start_kernel(launcher):
     for kernel in kernels:
         await kernel.stop()
     await launcher.close()
-    context.destroy(linger=0)
 
 
 async def until(condition):

@@ -85,7 +85,7 @@ class Ground:
             late = self._desk.lab.calls - calls
             goes_on = True
             if result.status != "ok" or "refused " not in result.stdout:
-                goes_on = (await self._run(session, "print('goes on')", 10.0)).stdout == "goes on\n"
+                goes_on = (await self._run(session, "pass", 10.0)).status == "ok"
                 await self._give_up(session)
         sprung = [*self._bait.sprung(), *self._sibling_harmed()]
         if late:

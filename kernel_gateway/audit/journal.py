@@ -1,6 +1,7 @@
 """Writes events down, in order, append only, many in one transaction.
 
-`record` keeps an event in memory; `flush` returns once everything recorded before it is committed. Whoever answers for
+`record` keeps an event in memory; `flush` returns once everything recorded before it is committed: a few rows at once,
+more of them, and whatever would have to wait, on the database's own thread. Whoever answers for
 something that happened flushes first, so nothing is acknowledged without its event. Fails closed: while the database
 cannot be written, `flush` raises; what was recorded is kept and tried again; once the buffer is full, `record` raises.
 """
@@ -19,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from kernel_gateway.audit.events import Event
 from kernel_gateway.audit.settings import AuditSettings
 from kernel_gateway.errors import GatewayError
-from kernel_gateway.store.database import Database
+from kernel_gateway.store.database import Database, NotNowError
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ _events = Table(
     Column("body", Text, nullable=False),  # canonical JSON, stored as it was made
     Index("events_of_session", "session_id", "seq"),
 )
+# Each row is numbered as it is written, after the one before it: the transaction holds the write lock.
+_append = insert(_events).values(seq=select(func.coalesce(func.max(_events.c.seq), 0) + 1).scalar_subquery())
 
 
 class Journal:
@@ -68,7 +71,7 @@ class Journal:
     async def flush(self) -> None:
         """Raises GatewayError("internal") where the events recorded so far could not be committed."""
         target = self._recorded
-        while self._committed < target:
+        while self._committed < target and not self._write_at_once():
             # shielded: a caller that gives up must not take everybody's transaction with it
             if not await asyncio.shield(self._write()):
                 raise GatewayError("internal", "the journal cannot be written; the operator must look at the database")
@@ -101,12 +104,27 @@ class Journal:
 
     def _on_timer(self) -> None:
         self._timer = None
-        self._write()
+        if self._buffer and not self._write_at_once():
+            self._write()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _write_at_once(self) -> bool:
+        """Everything that is buffered, where it is little and the database is free. False: nothing was written."""
+        writing = self._writer is not None and not self._writer.done()
+        if writing or not self._has_table or len(self._buffer) > self._settings.max_events_at_once:
+            return False
+        batch = list(self._buffer)
+        try:
+            self._database.at_once(lambda connection: self._insert(connection, batch))
+        except NotNowError:
+            return False
+        self._stop_timer()
+        self._committed_batch(batch)
+        return True
 
     def _write(self) -> asyncio.Task[bool]:
         """The transaction under way, or a new one. One at a time: what comes in meanwhile shares the next."""
@@ -130,28 +148,27 @@ class Journal:
         except (SQLAlchemyError, OSError, RuntimeError) as error:
             log.error("the journal cannot be written: %s", type(error).__name__)
             return False
+        self._committed_batch(batch)
+        return True
+
+    def _committed_batch(self, batch: list[tuple[float, Event]]) -> None:
         for _ in batch:
             self._buffer.popleft()
         self._committed += len(batch)
-        return True
 
     def _insert(self, connection: Connection, batch: list[tuple[float, Event]]) -> None:
         self._create(connection)
-        last = connection.scalar(select(func.max(_events.c.seq))) or 0
-        connection.execute(
-            insert(_events),
-            [
-                {
-                    "seq": seq,
-                    "at": at,
-                    "kind": event.kind,
-                    "session_id": event.session_id,
-                    "organisation": event.organisation,
-                    "body": event.body(),
-                }
-                for seq, (at, event) in enumerate(batch, last + 1)
-            ],
-        )
+        rows = [
+            {
+                "at": at,
+                "kind": event.kind,
+                "session_id": event.session_id,
+                "organisation": event.organisation,
+                "body": event.body(),
+            }
+            for at, event in batch
+        ]
+        connection.execute(_append, rows)
 
     def _create(self, connection: Connection) -> None:
         if not self._has_table:

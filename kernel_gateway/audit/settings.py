@@ -12,5 +12,7 @@ class AuditSettings(Section):
     flush_interval_ms: float = Field(default=50.0, gt=0, le=10_000)
     # One transaction writes at most this many events, so that a burst does not hold up a reader for long.
     max_batch_events: int = Field(default=512, ge=1, le=10_000)
+    # So few are written where they are waited for (0.1 ms, or 1 ms for all of these) instead of on a thread.
+    max_events_at_once: int = Field(default=32, ge=0, le=512)
     # Beyond this the disk has not kept up: recording is refused, and with it the work (about 20 MB of memory).
     max_buffered_events: int = Field(default=20_000, ge=1, le=1_000_000)

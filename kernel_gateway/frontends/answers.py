@@ -17,6 +17,7 @@ from kernel_gateway.search import SearchAnswer
 from kernel_gateway.sessions.result import CellError, ExecuteResult
 
 _NOTES_CHARS = 1_000  # of the readable block, kept free for what is said about pictures
+_WARNING_CHARS = 100  # of those, kept free for the line that says what protects nobody
 _ENVELOPE_BYTES = (
     16 * 1024
 )  # of one event: JSON-RPC and SSE framing, `_meta`, and the notes at twelve bytes a character
@@ -48,12 +49,20 @@ async def executed(result: ExecuteResult, pictures: Pictures, settings: McpSetti
     text = execute_text(result, settings.max_text_chars - _NOTES_CHARS)
     used = len(json.dumps(structured)) + len(json.dumps(text)) + _ENVELOPE_BYTES
     shown = await pictures.show(result.images, settings.max_event_bytes - used)
-    notes = clip("".join(f"\nnote: {note}" for note in shown.notes), _NOTES_CHARS)
+    notes = clip("".join(f"\nnote: {note}" for note in shown.notes), _NOTES_CHARS - _WARNING_CHARS)
     content: list[ContentBlock] = [_text(text + notes)]
     for image in shown.images:
         encoded = base64.b64encode(image.data).decode("ascii")
         content.append(ImageContent(type="image", data=encoded, mime_type=image.mime))
     return _result(content, structured)
+
+
+def warned(result: CallToolResult, warning: str) -> CallToolResult:
+    """The answer of a service that was started with `--unsafe`: said in both forms, before anything else."""
+    first, *others = result.content
+    assert isinstance(first, TextContent)
+    text = f"{warning[: _WARNING_CHARS - 1]}\n{first.text}"
+    return _result([_text(text), *others], {"unsafe": True, **(result.structured_content or {})})
 
 
 def bounded(result: ExecuteResult, max_chars: int) -> ExecuteResult:

@@ -32,7 +32,7 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.crash import crashed
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends import prompt
-from kernel_gateway.frontends.answers import executed, found, refused
+from kernel_gateway.frontends.answers import executed, found, refused, warned
 from kernel_gateway.frontends.images import Pictures
 from kernel_gateway.frontends.mcp_settings import McpSettings
 from kernel_gateway.frontends.progress import may_come_back, reporter
@@ -57,7 +57,10 @@ def _event_id() -> str:
 
 
 class CodeMode(MCPServer[Any]):
-    """One object for HTTP and stdio alike. `principal_of` is asked in the context of each request, and may raise."""
+    """One object for HTTP and stdio alike. `principal_of` is asked in the context of each request, and may raise.
+
+    `unsafe` is the line that each answer of `execute` begins with where the service runs without the promised sandbox.
+    """
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class CodeMode(MCPServer[Any]):
         settings: McpSettings,
         *,
         session_idle_seconds: float,
+        unsafe: str = "",
         new_id: Callable[[], str] = _event_id,
     ) -> None:
         hint = CacheHint(ttl_ms=settings.list_ttl_seconds * 1000, scope="public")
@@ -79,7 +83,7 @@ class CodeMode(MCPServer[Any]):
             log_level="WARNING",
         )
         self._gateway, self._principal_of, self._settings = gateway, principal_of, settings
-        self._new_id = new_id
+        self._new_id, self._unsafe = new_id, unsafe
         self._pictures = Pictures(settings)
         self._published = published(session_idle_seconds)
         self._add_resources()
@@ -98,11 +102,12 @@ class CodeMode(MCPServer[Any]):
         if name not in calls:
             raise MCPError(INVALID_PARAMS, "unknown tool; there are `search` and `execute`")
         try:
-            return await calls[name](arguments, context or Context(mcp_server=self))
+            result = await calls[name](arguments, context or Context(mcp_server=self))
         except GatewayError as error:
-            return refused(error)
+            result = refused(error)
         except Exception as error:
-            return refused(crashed(error, f"tool {name}", self._new_id))
+            result = refused(crashed(error, f"tool {name}", self._new_id))
+        return warned(result, self._unsafe) if self._unsafe and name == "execute" else result
 
     async def _search(self, arguments: Mapping[str, Any], _: Context[Any, Any]) -> CallToolResult:
         wanted = parse(SearchArguments, arguments)

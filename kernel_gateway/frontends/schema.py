@@ -236,6 +236,7 @@ EXECUTE_OUTPUT: dict[str, Any] = {
         },
         "truncated": {"type": "boolean", "description": "Output was over a limit and was cut."},
         "duration_ms": _NUMBER,
+        "unsafe": {"type": "boolean", "description": "True where the service runs without the promised sandbox."},
         **_REFUSAL,
     },
     "required": ["status"],

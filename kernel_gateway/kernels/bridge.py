@@ -22,7 +22,7 @@ Handler = Callable[[Message], Awaitable[Message]]
 REQUESTS = frozenset({Kind.CALL, Kind.SEARCH, Kind.READ, Kind.WRITE})
 _ACCEPTS = REQUESTS | {Kind.READY, Kind.CLAIMED}
 _READ_BYTES = 256 * 1024
-BROKE_PROTOCOL = "it broke the protocol of the sixth channel"
+BROKE_PROTOCOL = "it broke the protocol of"
 
 
 class Bridge:
@@ -77,7 +77,7 @@ class Bridge:
                 await asyncio.sleep(0)  # a kernel that never stops sending still lets everybody else run
             self._end("it closed the sixth channel")
         except WireError as error:
-            self._end(f"{BROKE_PROTOCOL}: {error}")
+            self._end(f"{BROKE_PROTOCOL} the sixth channel: {error}")
         except OSError as error:
             self._end(f"the channel failed: {error.strerror}")
 

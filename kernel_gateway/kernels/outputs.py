@@ -9,6 +9,9 @@ from typing import Any
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 _IMAGE_TYPES = ("image/png", "image/jpeg", "image/webp")
+_DISPLAYS = frozenset({"execute_result", "display_data", "update_display_data"})
+SHOWN_KINDS = _DISPLAYS | {"stream", "error"}
+"""The messages that show something; of no other is the content read."""
 
 
 def without_ansi(text: str) -> str:
@@ -71,7 +74,7 @@ class Outputs:
         """One message, known to belong to the cell. A malformed one is dropped: a kernel may send anything."""
         if kind == "stream":
             self._stream(content)
-        elif kind in ("execute_result", "display_data", "update_display_data"):
+        elif kind in _DISPLAYS:
             self._display(content.get("data"))
         elif kind == "error":
             traceback = content.get("traceback")

@@ -31,8 +31,8 @@ class PoolSettings(Section):
 class KernelSettings(Section):
     """Seconds and bytes. Output limits hold per cell and are checked on raw frames, before anything is parsed."""
 
-    launcher: Literal["forkserver", "bwrap"] = "forkserver"
-    """How a kernel is started: forked from a warmed template, or a fresh process each."""
+    launcher: Literal["forkserver", "bwrap", "none"] = "forkserver"
+    """How a kernel is started: forked from a warmed template, or a fresh process each; `none` has no sandbox."""
     preload: tuple[str, ...] = ("numpy", "pandas", "PIL.Image")
     """Modules that a template imports before it forks: cells find them loaded, and kernels share their memory."""
     pool: PoolSettings = PoolSettings()
@@ -43,7 +43,9 @@ class KernelSettings(Section):
     idle_grace_seconds: float = Field(1.0, gt=0)
     """A reply without the matching idle message ends the turn after this long: the message may have been lost."""
     max_message_bytes: int = Field(8 * MIB, ge=MIB)
-    """One kernel message. A longer one breaks the connection, and the kernel with it."""
+    """One kernel message, all its parts. A longer one breaks the connection, and the kernel with it."""
+    max_message_parts: int = Field(256, ge=16)
+    """A kernel message has seven, and one for each binary buffer that a widget sends along."""
     max_output_bytes: int = Field(24 * MIB, ge=MIB)
     """All messages of a cell together: a few full-size pictures."""
     max_output_messages: int = Field(10_000, ge=10)
@@ -60,7 +62,5 @@ class KernelSettings(Section):
     """Requests of one kernel over the sixth channel that are worked on at once; the rest wait unread."""
     max_concurrent_reads: int = Field(3, ge=1)
     """Blobs on their way into one kernel at once; each is in memory until the kernel has taken it."""
-    max_queued_messages: int = Field(8, ge=2)
-    """Kernel messages that wait unread here; more wait in the kernel, and in its memory."""
     max_blob_bytes: int = Field(50 * MIB, ge=1024)
     """One blob over the sixth channel."""

@@ -10,7 +10,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-_PREFIX = "kg-"
+from kernel_gateway.sandbox.owned import PREFIX, is_left_over, owned
+
 CHANNELS = ("shell", "iopub", "stdin", "hb", "control")
 
 
@@ -25,7 +26,7 @@ class KernelSockets:
     @classmethod
     def open(cls) -> "KernelSockets":
         # A Unix socket's path holds at most 107 bytes, so the folder's name is short.
-        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        folder = Path(tempfile.mkdtemp(prefix=owned("")))
         inherited = {}
         for port, name in enumerate(CHANNELS, start=1):
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -36,8 +37,8 @@ class KernelSockets:
         inherited["channel"] = theirs
         return cls(folder, inherited, ours)
 
-    def endpoint(self, name: str) -> str:
-        return f"ipc://{self.folder}/k-{CHANNELS.index(name) + 1}"
+    def path(self, name: str) -> str:
+        return str(self.folder / f"k-{CHANNELS.index(name) + 1}")
 
     def fds(self) -> dict[str, int]:
         return {name: sock.fileno() for name, sock in self.inherited.items()}
@@ -55,20 +56,9 @@ class KernelSockets:
 
 def sweep() -> None:
     """Removes the folders of gateways that were killed: the name says whose it was. Called once, at start."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
-        owner = folder.name.removeprefix(_PREFIX).partition("-")[0]
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
         try:
-            if owner.isdigit() and folder.lstat().st_uid == os.getuid() and not _runs(int(owner)):
+            if is_left_over(folder.name) and folder.lstat().st_uid == os.getuid():
                 shutil.rmtree(folder, ignore_errors=True)
         except FileNotFoundError:
             continue
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

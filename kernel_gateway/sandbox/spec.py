@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from kernel_gateway.sandbox.images import KernelImage
+from kernel_gateway.sandbox.profiles import FILTERED, KERNEL, TEMPLATE
 from kernel_gateway.sandbox.seccomp import compile_filter
 from kernel_gateway.sandbox.settings import SandboxSettings
 
@@ -104,10 +105,14 @@ class SandboxSpec:
             ],
             "read": list(_INSIDE) if inside else [str(mount.source) for mount in self.mounts],
             "write": [str(each.target) for each in self.scratch] if inside else [],
-            "filter": compile_filter().hex(),
+            "filter": compile_filter(FILTERED if launcher == "filtered" else KERNEL).hex(),
             "home": str(HOME),
             "uid": UID,
         }
+
+    def template_filter(self) -> bytes:
+        """What the process that kernels are forked from may do; empty where that layer is left out."""
+        return compile_filter(TEMPLATE) if "seccomp" in self.layers else b""
 
 
 _INSIDE = ("/usr", "/opt", "/etc")  # there is nothing in a sandbox but what this spec puts there

@@ -125,6 +125,9 @@ class Session:
         if ahead > self._settings.max_waiting:
             message = f"session `{self.id}` has {ahead} cells to run first; send them one at a time"
             raise GatewayError("busy", message, retry_after=RETRY_BUSY_SECONDS)
+        if not ahead:
+            await self._turn.acquire()  # at once: nobody holds it, and nobody waits for it
+            return True
         self._waiting += 1
         taken = asyncio.ensure_future(self._turn.acquire())
         first: set[asyncio.Future[Any]] = {taken, stop}

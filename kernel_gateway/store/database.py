@@ -1,4 +1,4 @@
-"""One database, and the one thread that speaks to it.
+"""One database, and the one connection that speaks to it: on a thread of its own, or at once where nothing can wait.
 
 Durability: a transaction that `run` has returned from survives the death of this process at any instant. With SQLite
 in WAL mode and `synchronous=NORMAL` a power cut or a kernel crash never corrupts the file, but can cost the latest
@@ -7,14 +7,14 @@ transactions: those since the last WAL checkpoint (about 4 MB of pages) that the
 """
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from kernel_gateway.errors import ConfigError
@@ -22,11 +22,18 @@ from kernel_gateway.store.private import private_file, private_folder
 
 T = TypeVar("T")
 
+_CHECKPOINT_PAGES = 1000  # of the write-ahead log: SQLite's own default, about 4 MB
+_IN_A_ROW = 100  # transactions at once before the thread gets one: it copies the log back, which waits for the disk
+
+
+class NotNowError(Exception):
+    """`at_once` would have to wait, or could not do it: `run` says which."""
+
 
 class Database:
     """SQLAlchemy Core over one connection; SQLite for a path, whatever the URL says for a URL. Raises ConfigError.
 
-    Statements of different callers never interleave: each `run` is one transaction, in the order of the calls.
+    Statements of different callers never interleave: each is one transaction, in the order of the calls.
     """
 
     def __init__(
@@ -34,13 +41,19 @@ class Database:
     ) -> None:
         self._url = _url(url_or_path)
         self._engine = _engine(self._url)
-        if self._url.get_backend_name() == "sqlite":
+        self._connection: Connection | None = None
+        self._patience = {"busy_timeout": round(busy_timeout_seconds * 1000), "wal_autocheckpoint": _CHECKPOINT_PAGES}
+        is_sqlite = self._url.get_backend_name() == "sqlite"
+        if is_sqlite:
             if self._url.database and self._url.database != ":memory:":
                 path = Path(self._url.database)
                 private_folder(path.parent)
                 private_file(path)  # SQLite gives -wal and -shm the mode of the file itself
-            _prepare_sqlite(self._engine, busy_timeout_seconds, survives_power_loss)
+            _prepare_sqlite(self._engine, self._patience, survives_power_loss)
+        self._never_waits = is_sqlite and not survives_power_loss
+        self._in_a_row = 0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
+        self._unfinished: set[Future[Any]] = set()
         self._closed = False
 
     def __repr__(self) -> str:
@@ -51,18 +64,45 @@ class Database:
 
         Cancelling the caller does not undo it: the transaction goes on to its own end.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, work)
+        future = self._thread.submit(self._transaction, work, self._patience)
+        self._unfinished.add(future)
+        future.add_done_callback(self._unfinished.discard)
+        self._in_a_row = 0
+        return await asyncio.wrap_future(future)
 
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
-        with self._engine.begin() as connection:
-            return work(connection)
+    def at_once(self, work: Callable[[Connection], T]) -> T:
+        """As `run`, on the calling thread: for a few rows, which take SQLite less time than handing them over takes.
+
+        It waits neither for a lock nor for the disk. Raises NotNowError, and then nothing was done.
+        """
+        is_free = self._connection is not None and not self._unfinished and not self._closed
+        if not self._never_waits or not is_free or self._in_a_row >= _IN_A_ROW:
+            raise NotNowError
+        self._in_a_row += 1
+        try:
+            return self._transaction(work, {"busy_timeout": 0, "wal_autocheckpoint": 0})
+        except SQLAlchemyError as error:
+            raise NotNowError from error
+
+    def _transaction(self, work: Callable[[Connection], T], patience: Mapping[str, int]) -> T:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        if self._engine.dialect.name == "sqlite":
+            _set(self._connection.connection.driver_connection, patience)
+        with self._connection.begin():
+            return work(self._connection)
 
     async def close(self) -> None:
         """Finishes what was asked before, then lets the file go. Calling it again does nothing."""
         if not self._closed:
             self._closed = True
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._let_go)
             self._thread.shutdown(wait=False)
+
+    def _let_go(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._engine.dispose()
 
 
 def _url(url_or_path: str | Path) -> URL:
@@ -85,9 +125,9 @@ def _engine(url: URL) -> Engine:
         raise ConfigError(f"`{url.drivername}` needs the Python package `{error.name}`; install it") from error
 
 
-def _prepare_sqlite(engine: Engine, busy_timeout_seconds: float, survives_power_loss: bool) -> None:
-    pragmas = {
-        "busy_timeout": round(busy_timeout_seconds * 1000),  # first: the others already need the file
+def _prepare_sqlite(engine: Engine, patience: Mapping[str, int], survives_power_loss: bool) -> None:
+    pragmas: dict[str, str | int] = {
+        **patience,  # first: the others already need the file
         "journal_mode": "WAL",
         "synchronous": "FULL" if survives_power_loss else "NORMAL",
         "foreign_keys": "ON",
@@ -99,10 +139,14 @@ def _prepare_sqlite(engine: Engine, busy_timeout_seconds: float, survives_power_
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions begin below, not where the driver guesses
-        for name, value in pragmas.items():
-            connection.execute(f"PRAGMA {name}={value}")
+        _set(connection, pragmas)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # IMMEDIATE: takes the write lock at once, so two processes wait for each other instead of failing half-way
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _set(connection: Any, pragmas: Mapping[str, str | int]) -> None:
+    for name, value in pragmas.items():
+        connection.execute(f"PRAGMA {name}={value}")

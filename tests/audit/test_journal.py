@@ -40,11 +40,11 @@ class Interrupted(Database):
     broken = False
     transactions = 0
 
-    async def run(self, work):
+    def _transaction(self, work, patience):
         self.transactions += 1
         if self.broken:
             raise OperationalError("INSERT", {}, Exception("database or disk is full"))
-        return await super().run(work)
+        return super()._transaction(work, patience)
 
 
 @pytest.fixture
@@ -120,6 +120,44 @@ async def test_concurrent_flushes_share_their_transactions(failing):
     await journal.close()
 
 
+async def test_few_events_are_written_at_once_and_many_on_the_databases_thread(database, tmp_path):
+    settings = AuditSettings(flush_interval_ms=10_000, max_events_at_once=3)
+    journal = Journal(database, clock=lambda: 1.0, settings=settings)
+    journal.record(Searched())
+    await journal.flush()  # the first makes the table, on the thread
+    for events, thread in ((3, threading.current_thread().name), (4, "database_0")):
+        names = []
+        insert = journal._insert
+        journal._insert = lambda *args, insert=insert, names=names: (
+            names.append(threading.current_thread().name),
+            insert(*args),
+        )
+        for _ in range(events):
+            journal.record(Searched())
+        await journal.flush()
+        assert names == [thread]
+    assert [row[0] for row in rows(tmp_path / "gateway.db")] == list(range(1, 9))
+    await journal.close()
+
+
+async def test_a_database_that_another_process_holds_does_not_stop_the_event_loop(database, tmp_path):
+    journal = Journal(database, clock=lambda: 1.0, settings=NEVER_BY_ITSELF)
+    journal.record(Searched(hits=1))
+    await journal.flush()
+    other = sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    journal.record(Searched(hits=2))
+    flushed = asyncio.create_task(journal.flush())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not flushed.done()
+    other.execute("ROLLBACK")
+    other.close()
+    await flushed
+    assert [json.loads(row[5])["hits"] for row in rows(tmp_path / "gateway.db")] == [1, 2]
+    await journal.close()
+
+
 async def test_an_event_nobody_waits_for_is_written_soon_by_itself(database, tmp_path):
     journal = Journal(database, clock=lambda: 1.0, settings=AuditSettings(flush_interval_ms=1))
     journal.record(Searched())
@@ -127,6 +165,22 @@ async def test_an_event_nobody_waits_for_is_written_soon_by_itself(database, tmp
         while repr(journal) != "<Journal 1 committed, 0 buffered>":
             await asyncio.sleep(0)
     assert len(rows(tmp_path / "gateway.db")) == 1
+    await journal.close()
+
+
+async def test_an_event_that_joins_a_transaction_leaves_nothing_to_write_behind(database, caplog):
+    journal = Journal(database, clock=lambda: 1.0, settings=AuditSettings(flush_interval_ms=200))
+    journal.record(Searched())
+
+    async def record():
+        journal.record(Searched())
+
+    await asyncio.gather(journal.flush(), record())
+    async with asyncio.timeout(20):
+        while journal._timer is not None or not journal._writer.done():
+            await asyncio.sleep(0)
+    assert repr(journal) == "<Journal 2 committed, 0 buffered>"
+    assert not caplog.records
     await journal.close()
 
 
@@ -244,6 +298,7 @@ asyncio.run(main())
         ("flush_interval_ms", 0, 0.001, 10_000, 10_001),
         ("max_batch_events", 0, 1, 10_000, 10_001),
         ("max_buffered_events", 0, 1, 1_000_000, 1_000_001),
+        ("max_events_at_once", -1, 0, 512, 513),
     ],
 )
 def test_settings_are_bounded(name, below, lowest, highest, above):

@@ -5,8 +5,10 @@ the dates in the headers of its messages.
 """
 
 import functools
+import json
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from kernel_gateway.frontends.asgi import AsgiHandler
@@ -15,11 +17,12 @@ from kernel_gateway.frontends.handler import Handler
 from kernel_gateway.gateway import Gateway
 from kernel_gateway.kernels.connection import Connection
 from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.kernels.messages import DELIMITER, Signer
 from kernel_gateway.store.database import Database
 
 TOOL_IN, TOOL_OUT = "tool: called", "tool: result built"
 IN_THE_KERNEL = "in the kernel: "
-KERNEL_IN, KERNEL_OUT = "connection: execute_request sent", "connection: idle parsed"
+KERNEL_IN, KERNEL_OUT = "connection: execute_request sent", "connection: reply and idle parsed"
 
 _MARKED = (
     (Handler, "prepare", "http: request read", "http: caller verified"),
@@ -27,8 +30,6 @@ _MARKED = (
     (CodeMode, "call_tool", TOOL_IN, TOOL_OUT),
     (Gateway, "execute", "gateway: execute entered", "gateway: execute left"),
     (Kernel, "run", "kernel: run entered", "kernel: run over"),
-    (Connection, "_reply", KERNEL_IN, "connection: reply parsed"),
-    (Connection, "_gather", "connection: listens to iopub", KERNEL_OUT),
     (Database, "run", "journal: transaction asked for", "journal: committed"),
 )
 
@@ -42,7 +43,8 @@ class Marks:
         for owner, name, entered, left in _MARKED:
             setattr(owner, name, self._timed(getattr(owner, name), entered, left))
         epoch = time.time() - time.perf_counter()
-        Connection._parse = self._dated(Connection._parse, epoch)  # type: ignore[method-assign]
+        Connection.execute = self._begun(Connection.execute)  # type: ignore[method-assign]
+        Signer.answer = self._dated(Signer.answer, epoch)  # type: ignore[method-assign]
 
     def take(self) -> list[tuple[str, float]]:
         """Those since the last time."""
@@ -60,13 +62,24 @@ class Marks:
 
         return timed
 
-    def _dated(self, parse: Callable[..., Any], epoch: float) -> Callable[..., Any]:
-        @functools.wraps(parse)
-        def dated(*args: Any) -> Any:
-            message = parse(*args)
-            if message is not None:
-                state = message["content"].get("execution_state", message["msg_type"])
-                self._marks.append((IN_THE_KERNEL + state, message["header"]["date"].timestamp() - epoch))
-            return message
+    def _begun(self, execute: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(execute)
+        def begun(*args: Any) -> Any:
+            self._marks.append((KERNEL_IN, time.perf_counter()))
+            run = execute(*args)
+            run.ended.add_done_callback(lambda _: self._marks.append((KERNEL_OUT, time.perf_counter())))
+            return run
+
+        return begun
+
+    def _dated(self, answer: Callable[..., Any], epoch: float) -> Callable[..., Any]:
+        @functools.wraps(answer)
+        def dated(signer: Signer, parts: list[bytes], id_: str) -> Any:
+            found = answer(signer, parts, id_)
+            if found is not None:
+                header, content = json.loads(parts[parts.index(DELIMITER) + 2]), json.loads(found.content)
+                date = datetime.fromisoformat(header["date"]).timestamp()
+                self._marks.append((IN_THE_KERNEL + content.get("execution_state", found.kind), date - epoch))
+            return found
 
         return dated

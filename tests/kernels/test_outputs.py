@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel_gateway.kernels.connection import Pace
 from kernel_gateway.kernels.outputs import Outputs, Text, without_ansi
+from kernel_gateway.kernels.run import Pace
 
 PIXEL = base64.b64encode(b"\x89PNG...").decode()
 

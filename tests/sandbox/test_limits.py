@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-import zmq.asyncio
 
 from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.kernels.kernel import Kernel
@@ -15,13 +14,12 @@ MIB = 1024 * 1024
 @pytest.fixture
 async def outcome_of(gateway_settings):
     """`outcome_of(code, **sandbox settings)` -> what the cell printed, or the name of what it raised."""
-    context = zmq.asyncio.Context()
     kernels = []
 
     async def run(code, **sandbox):
         settings = gateway_settings()
         settings = Settings.of({"sandbox": {**settings.sandbox.model_dump(), **sandbox}})
-        kernel = await Kernel.start(kernel_launcher(settings), KernelSettings(), context)
+        kernel = await Kernel.start(kernel_launcher(settings), KernelSettings())
         kernels.append(kernel)
 
         async def refuse(message):
@@ -34,7 +32,6 @@ async def outcome_of(gateway_settings):
     yield run
     for kernel in kernels:
         await kernel.stop()
-    context.destroy(linger=0)
 
 
 @pytest.mark.parametrize(("mib", "said"), [(7, "written"), (9, "OSError")])

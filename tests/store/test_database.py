@@ -14,7 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from kernel_gateway.errors import ConfigError
-from kernel_gateway.store.database import Database
+from kernel_gateway.store.database import _IN_A_ROW, Database, NotNowError
 from kernel_gateway.store.settings import StoreSettings
 
 
@@ -55,18 +55,91 @@ async def test_a_transaction_that_raises_leaves_nothing_behind(database):
 
 
 async def test_statements_of_concurrent_callers_never_interleave(database):
-    await database.run(lambda connection: connection.execute(text("CREATE TABLE t (x INTEGER)")))
+    await created(database)
 
-    def add_one(connection):
+    def add_count(connection):
         count = connection.execute(text("SELECT count(*) FROM t")).scalar()
         connection.execute(text("INSERT INTO t VALUES (:x)"), {"x": count})
         return threading.current_thread().name
 
-    names = await asyncio.gather(*(database.run(add_one) for _ in range(50)))
+    names = await asyncio.gather(*(database.run(add_count) for _ in range(50)))
     rows = await database.run(lambda connection: connection.execute(text("SELECT x FROM t ORDER BY x")).scalars().all())
     assert rows == list(range(50))
     assert len(set(names)) == 1
     assert threading.current_thread().name not in names
+
+
+async def created(database):
+    await database.run(lambda connection: connection.execute(text("CREATE TABLE t (x INTEGER)")))
+
+
+def add_one(connection):
+    connection.execute(text("INSERT INTO t VALUES (1)"))
+    return connection.execute(text("SELECT count(*) FROM t")).scalar()
+
+
+async def test_a_transaction_at_once_is_committed_when_it_returns(database, tmp_path):
+    await created(database)
+    assert database.at_once(add_one) == 1
+    other = sqlite3.connect(tmp_path / "state" / "gateway.db")
+    assert other.execute("SELECT x FROM t").fetchall() == [(1,)]
+    other.close()
+
+
+async def test_nothing_is_done_at_once_before_the_first_transaction_or_while_one_is_under_way(database):
+    with pytest.raises(NotNowError):
+        database.at_once(add_one)
+    await created(database)
+    started, go_on = threading.Event(), threading.Event()
+    held = asyncio.ensure_future(database.run(lambda _: (started.set(), go_on.wait(10))))
+    await asyncio.to_thread(started.wait, 10)
+    with pytest.raises(NotNowError):
+        database.at_once(add_one)
+    go_on.set()
+    await held
+    assert database.at_once(add_one) == 1
+
+
+async def test_nothing_waits_at_once_for_a_lock_and_run_waits_again(database, tmp_path):
+    await created(database)
+    other = sqlite3.connect(tmp_path / "state" / "gateway.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(NotNowError):
+        database.at_once(add_one)
+    other.execute("ROLLBACK")
+    other.close()
+    assert await database.run(pragma("busy_timeout")) == 5000
+    assert database.at_once(add_one) == 1
+
+
+async def test_a_transaction_at_once_that_fails_leaves_nothing_behind(database):
+    await created(database)
+
+    def half(connection):
+        add_one(connection)
+        connection.execute(text("INSERT INTO nowhere VALUES (1)"))
+
+    with pytest.raises(NotNowError):
+        database.at_once(half)
+    assert database.at_once(add_one) == 1
+
+
+async def test_the_thread_copies_the_log_back_now_and_then(database):
+    await created(database)
+    for count in range(_IN_A_ROW):
+        assert database.at_once(add_one) == count + 1
+    with pytest.raises(NotNowError):
+        database.at_once(add_one)
+    assert await database.run(pragma("wal_autocheckpoint")) == 1000
+    assert database.at_once(pragma("wal_autocheckpoint")) == 0
+
+
+async def test_nothing_is_done_at_once_where_every_commit_reaches_the_disk(tmp_path):
+    database = Database(tmp_path / "gateway.db", survives_power_loss=True)
+    await created(database)
+    with pytest.raises(NotNowError):
+        database.at_once(add_one)
+    await database.close()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,10 @@ class KernelProcess(Protocol):
         """The end of what the process wrote to its standard error: for the host's log, never for a caller."""
         ...
 
+    def ran_out_of_memory(self) -> bool:
+        """Whether the host has ended it for want of memory. Known once `wait` has returned; never without a cgroup."""
+        ...
+
 
 class Launcher(Protocol):
     """`launch` starts one kernel whose sockets are the given descriptors. Raises GatewayError("sandbox").

@@ -6,17 +6,14 @@ import json
 import os
 import shutil
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections import deque
+from asyncio.subprocess import Process
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.kernels.launchers.processes import ChildProcess, fresh_start, python_command, spawn
 from kernel_gateway.sandbox.spec import HOME, IMAGE, UID, SandboxSpec
 
 _TEMPLATE_SCRATCH_BYTES = 1024 * 1024  # what a template writes is hidden from every kernel
-_KEPT_LINES = 40  # of standard error: enough for one traceback
-
 
 _OF_A_KERNEL = ["--disable-userns", "--uid", str(UID), "--gid", str(UID), "--cap-drop", "ALL"]
 # A template makes namespaces for its children: it has every capability, inside a user namespace of its own.
@@ -53,38 +50,16 @@ def arguments(
     return [*line, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(HOME), "--", *command]
 
 
-def python_command(spec: SandboxSpec, module: str, argument: Mapping[str, Any]) -> list[str]:
-    """Runs `module.main()` of the kernel image with one JSON argument."""
-    boot = f"import site; site.addsitedir('{IMAGE}'); from {module} import main; main()"
-    return [str(spec.python), "-I", "-c", boot, json.dumps(argument)]
-
-
-class BwrapProcess:
+class BwrapProcess(ChildProcess):
     """bwrap stays as the kernel's parent. `init_fd` is a pidfd of the namespace's init: its death ends all in there."""
 
     def __init__(self, process: Process, init_fd: int) -> None:
-        self._process, self._init_fd = process, init_fd
-        self._gone = asyncio.create_task(self._wait(), name="sandbox-end")
-        self._stderr: deque[bytes] = deque(maxlen=_KEPT_LINES)
-        self._reader = asyncio.create_task(self._read_stderr(), name="kernel-stderr")
+        super().__init__(process)
+        self._init_fd = init_fd
 
-    def __repr__(self) -> str:
-        return f"<BwrapProcess {self.pid} {'running' if self.returncode is None else self.returncode}>"
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
-
-    @property
-    def returncode(self) -> int | None:
-        return self._process.returncode
-
-    async def wait(self) -> int:
+    async def _end(self) -> int:
         """Until bwrap and the namespace's init are gone, and with it everything in the sandbox."""
-        return await asyncio.shield(self._gone)
-
-    async def _wait(self) -> int:
-        code = await self._process.wait()
+        code = await super()._end()
         if self._init_fd >= 0:
             await readable(self._init_fd)
             os.close(self._init_fd)
@@ -93,20 +68,11 @@ class BwrapProcess:
 
     def send_signal(self, signum: int) -> None:
         """To the sandbox's init itself: what bwrap does on its own death, a process inside might have undone."""
-        with contextlib.suppress(ProcessLookupError):
-            if self._init_fd >= 0:
+        if self._init_fd < 0:
+            super().send_signal(signum)
+        else:
+            with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._init_fd, signum)
-            elif self._process.returncode is None:
-                self._process.send_signal(signum)
-
-    def last_words(self) -> str:
-        return b"".join(self._stderr).decode(errors="replace")
-
-    async def _read_stderr(self) -> None:
-        """Reads on to the end, so that a talkative kernel never blocks; keeps the last lines, each cut."""
-        assert self._process.stderr is not None
-        while data := await self._process.stderr.read(4096):
-            self._stderr.append(data)
 
 
 class BwrapLauncher:
@@ -119,35 +85,26 @@ class BwrapLauncher:
         return f"<BwrapLauncher image={self._spec.image_digest[:12]}>"
 
     async def launch(self, fds: Mapping[str, int]) -> BwrapProcess:
-        sockets = {name: fd for name, fd in fds.items() if name != "channel"}
-        start = {"sockets": sockets, "channel": fds["channel"], "plan": self._spec.plan(self.name)}
-        return await enter(self._spec, python_command(self._spec, "kernel_ext.start", start), fds.values())
+        start = fresh_start(fds, self._spec.plan(self.name))
+        command = python_command(str(self._spec.python), str(IMAGE), "kernel_ext.start", start)
+        return await enter(self._spec, command, fds.values())
 
     async def close(self) -> None:
         """Each kernel is a process of its own; nothing else runs."""
 
 
-async def enter(
-    spec: SandboxSpec, command: list[str], fds: Iterable[int], *, template: bool = False
-) -> BwrapProcess:
+async def enter(spec: SandboxSpec, command: list[str], fds: Iterable[int], *, template: bool = False) -> BwrapProcess:
     """Runs `command`, which inherits `fds`, inside bubblewrap. Raises GatewayError("sandbox")."""
     if (program := shutil.which("bwrap")) is None:
         raise GatewayError("sandbox", "bubblewrap is not installed; run `apt-get install bubblewrap`")
     files = {path: _memory_file(text) for path, text in spec.files.items()}
     information, told = os.pipe2(os.O_CLOEXEC)
+    line = arguments(spec, command, files, told, template=template)
     try:
-        process = await asyncio.create_subprocess_exec(
-            *arguments(spec, command, files, told, template=template),
-            executable=program,
-            stdin=DEVNULL,
-            stdout=DEVNULL,
-            stderr=PIPE,
-            pass_fds=[*fds, *files.values(), told],
-            env={},
-        )
-    except OSError as error:
+        process = await spawn(program, line, [*fds, *files.values(), told], {})
+    except BaseException:
         os.close(information)
-        raise GatewayError("sandbox", f"cannot start bubblewrap: {error.strerror}") from error
+        raise
     finally:
         for fd in (*files.values(), told):
             os.close(fd)

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from kernel_gateway.errors import GatewayError
-from kernel_gateway.kernels.launchers.bwrap import BwrapProcess, enter, python_command, readable
-from kernel_gateway.sandbox.spec import SandboxSpec
+from kernel_gateway.kernels.launchers.bwrap import BwrapProcess, enter, readable
+from kernel_gateway.kernels.launchers.processes import python_command
+from kernel_gateway.sandbox.spec import IMAGE, SandboxSpec
 
 _NEWS_BYTES = 4096
 _LATE_STATUS_SECONDS = 1.0  # a child's exit status follows its end; it is missing where the template died first
@@ -47,6 +48,9 @@ class ForkedKernel:
     def last_words(self) -> str:
         """What the template and its children wrote: they share one standard error."""
         return self._template.last_words()
+
+    def ran_out_of_memory(self) -> bool:
+        return False
 
     async def _wait(self) -> int:
         await readable(self._pidfd)
@@ -184,10 +188,10 @@ class ForkserverLauncher:
             "control": theirs.fileno(),
             "preload": list(self._preload),
             "plan": self._spec.plan(self.name),
-            "filter": "",
+            "filter": self._spec.template_filter().hex(),
         }
         try:
-            command = python_command(self._spec, "kernel_ext.template", argument)
+            command = python_command(str(self._spec.python), str(IMAGE), "kernel_ext.template", argument)
             process = await enter(self._spec, command, [theirs.fileno()], template=True)
         except BaseException:
             ours.close()

@@ -49,6 +49,7 @@ import time
 print("alive", flush=True)
 turn = asked()
 kernel.session.send(turn["stream"], "execute_reply", {"status": "ok"}, turn["parent"], ident=turn["ident"])
+turn["stream"].flush()
 kernel.session.send(kernel.iopub_socket, "status", {"execution_state": "idle"}, parent=turn["parent"])
 time.sleep(0.5)
 try:
