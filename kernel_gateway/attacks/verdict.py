@@ -13,7 +13,10 @@ _THROUGH = "got through"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """`status` and the rest as the session's result says it. `sprung` is what the host saw; durations in seconds."""
+    """`status` and the rest as the session's result says it. `sprung` is what the host saw.
+
+    `seconds` are those of an idle machine: where the kernel got half of a processor, half of what the clock said.
+    """
 
     status: str
     stdout: str

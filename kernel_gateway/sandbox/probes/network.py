@@ -1,6 +1,6 @@
 """Attacks on the network: there is none, of any kind, and nothing of the host's can be spoken to."""
 
-from kernel_gateway.sandbox.probes.probe import DENIED, HIDDEN, NO_ROUTE, Probe, of_family
+from kernel_gateway.sandbox.probes.probe import DENIED, NO_ROUTE, Probe, of_family
 
 _OTHERS = "it would speak to a machine that is not ours; `connect to a port of the host` takes the same way"
 
@@ -75,6 +75,7 @@ def attack():
     return any_of(*(lambda f=family, k=kind: opened(f, k) for family in range(1, 46) for kind in kinds))
 """,
         ("seccomp",),
+        NO_ROUTE,
         is_quick=True,
     ),
     Probe(
@@ -86,6 +87,7 @@ def attack():
         return wire.getsockname()
 """,
         ("capabilities", "seccomp"),
+        NO_ROUTE,
     ),
     Probe(
         "see the host's network interfaces",
@@ -95,7 +97,7 @@ def attack():
     return [name for _, name in socket.if_nameindex() if name != "lo"]
 """,
         ("namespaces", "seccomp"),
-        HIDDEN,
+        (*NO_ROUTE, "nothing"),
     ),
     Probe(
         "ask a socket it may have for the host's addresses",
@@ -110,7 +112,7 @@ def attack():
     return sorted(names - {b"lo"})
 """,
         ("namespaces", "seccomp"),
-        (*HIDDEN, "ENOTTY"),
+        (*NO_ROUTE, "nothing", "ENOTTY"),
     ),
     Probe(
         "set up a network interface",
@@ -137,6 +139,7 @@ def attack():
         return operation.recv(32).hex()
 """,
         ("seccomp",),
+        NO_ROUTE,
     ),
     Probe(
         "speak to an abstract socket of the host",
@@ -148,7 +151,7 @@ def attack():
         return mine.getpeername()
 """,
         ("namespaces", "seccomp"),
-        (*DENIED, "ECONNREFUSED"),
+        (*NO_ROUTE, "ECONNREFUSED"),
     ),
     Probe(
         "speak to a socket in the host's file system",
@@ -160,7 +163,7 @@ def attack():
         return mine.getpeername()
 """,
         ("root", "seccomp"),
-        (*DENIED, "ENOENT"),
+        (*NO_ROUTE, "ENOENT"),
     ),
     Probe(
         "send from an unnamed pair to a socket of the host",
@@ -205,6 +208,7 @@ def attack():
         return door.getsockname()
 """,
         ("seccomp",),
+        NO_ROUTE,
     ),
     Probe(
         "connect through the message library it has loaded",

@@ -82,11 +82,11 @@ def attack():
         "find processes by asking about each number",
         """
 def attack():
-    own, found = {1, os.getpid(), os.getppid()}, []
-    for number in {*range(2, 40_000), HOST["victim"]} - own:
+    own, found = os.getsid(0), []  # its own threads have numbers too
+    for number in {*range(2, 40_000), HOST["victim"]}:
         try:
-            os.getpgid(number)
-            found.append(number)
+            if os.getsid(number) != own:
+                found.append(number)
         except OSError:
             pass
     return found[:5]

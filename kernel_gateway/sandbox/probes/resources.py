@@ -236,12 +236,17 @@ print("alive", flush=True)
         ends=("cut",),
     ),
     Probe(
-        "unpack what grows a thousandfold",
+        "unpack a picture that is vast",
         """
-import gzip
+import io, struct, zlib
+from PIL import Image
 def attack():
-    member = gzip.compress(bytes(64 << 20), 1)
-    return len(gzip.decompress(member * 128))
+    def chunk(kind, data):
+        return struct.pack("!I", len(data)) + kind + data + struct.pack("!I", zlib.crc32(kind + data))
+    size = struct.pack("!IIBBBBB", 200_000, 200_000, 8, 0, 0, 0, 0)
+    picture = chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(bytes(32 << 20))) + chunk(b"IEND", b"")
+    Image.MAX_IMAGE_PIXELS = None
+    return Image.open(io.BytesIO(b"\x89PNG\r\n\x1a\n" + picture)).load()
 """,
         ("limits", "cgroup"),
         ("MemoryError",),
