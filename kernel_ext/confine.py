@@ -2,10 +2,12 @@
 
 It follows a plan, which the gateway makes (`SandboxSpec.plan`) and which holds no secret:
 {"layers": names of what this process must do itself, "limits": {name: number}, "scratch": [{"target", "size_bytes",
-"inodes"}], "read": [path], "write": [path], "filter": hex of a BPF program, "home": path, "uid": number}
+"inodes"}], "read": [path], "write": [path], "needs": layers without
+which there is no kernel, "filter": hex of a BPF program, "home": path, "uid": number}
 A step that fails raises OSError, and then there is no kernel; only Landlock may be absent from a host.
 """
 
+import errno
 import os
 import resource
 import signal
@@ -114,6 +116,8 @@ def give_up(plan: Mapping[str, Any]) -> list[str]:
     if "seccomp" in wanted:
         refuse_system_calls(bytes.fromhex(plan["filter"]))
         held.append("seccomp")
+    if missing := set(plan["needs"]) - set(held):
+        raise OSError(errno.ENOSYS, f"this host has no {', '.join(missing)}, and nothing else here does its work")
     return held
 
 

@@ -67,6 +67,8 @@ class Publisher(IOPubThread):  # type: ignore[misc]
 class Stream(OutStream):  # type: ignore[misc]
     """stdout and stderr: a flush is done when it returns, without waiting for another thread."""
 
+    _flush_pending: bool
+
     def flush(self) -> None:
         if self.pub_thread is not None:
             self.pub_thread.schedule(self._flush)

@@ -48,7 +48,7 @@ class AgentKernel(IPythonKernel):  # type: ignore[misc]
 
     @property
     def kernel_info(self) -> dict[str, Any]:
-        """Without the features of ipykernel whose requests are refused here: a front end would wait for their replies."""
+        """Without the features of ipykernel whose requests are refused here: a front end would wait for replies."""
         return {**super().kernel_info, "supported_features": []}
 
     def pre_handler_hook(self) -> None:

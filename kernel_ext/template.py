@@ -5,7 +5,8 @@ sockets and nothing else; what identifies a session comes to the child later, ov
 
 Started with one argument, JSON: {"control": fd, "preload": [module, ...], "plan": the children's confinement,
 "filter": hex of the template's own system call filter, or ""}.
-Speaks JSON on `control`, a SOCK_SEQPACKET socket: asked {"id", "names"} with a descriptor for each name, it answers
+Speaks JSON on `control`, a SOCK_SEQPACKET socket: asked {"id", "names"} with a descriptor for each name (and "home" and
+"environment" where a child has no folders of its own making), it answers
 {"id"} with a pidfd of the child, or {"id", "failed"}; it tells {"id", "status"} when a child has ended.
 """
 
@@ -17,6 +18,7 @@ import os
 import select
 import socket
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
@@ -55,7 +57,7 @@ class Template:
             os._exit(0)  # the gateway is gone, and the sandbox with it
         request = json.loads(data)
         try:
-            pid = self._fork(dict(zip(request["names"], fds, strict=True)))
+            pid = self._fork(dict(zip(request["names"], fds, strict=True)), request)
             pidfd = os.pidfd_open(pid)
         except OSError as error:
             self._tell({"id": request["id"], "failed": f"{error.strerror}"})
@@ -67,20 +69,27 @@ class Template:
             for fd in fds:
                 os.close(fd)
 
-    def _fork(self, fds: dict[str, int]) -> int:
+    def _fork(self, fds: dict[str, int], request: dict[str, Any]) -> int:
         """The child's process id here; in its own namespace it is 1. Only the parent returns."""
         with confine.children_in_a_pid_namespace(self._plan):
             pid = os.fork()
         if pid == 0:
-            self._become_kernel(fds)
+            self._become_kernel(fds, self._plan_of(request))
         return pid
 
-    def _become_kernel(self, fds: dict[str, int]) -> NoReturn:
+    def _plan_of(self, request: dict[str, Any]) -> dict[str, Any]:
+        if "home" not in request:
+            return self._plan
+        os.environ.update(request["environment"])
+        tempfile.tempdir = None  # what a preloaded module may have asked for was the template's
+        return {**self._plan, "home": request["home"], "write": [request["home"]]}
+
+    def _become_kernel(self, fds: dict[str, int], plan: dict[str, Any]) -> NoReturn:
         try:
             confine.die_with_parent()
             _close_all_but([*fds.values(), self._proc_fd])
-            confine.leave_host(self._plan, self._proc_fd)
-            confine.give_up(self._plan)
+            confine.leave_host(plan, self._proc_fd)
+            confine.give_up(plan)
             reseed()
             gc.enable()
             channel = fds.pop("channel")

@@ -42,6 +42,7 @@ from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.launchers.bwrap import BwrapLauncher
 from kernel_gateway.kernels.launchers.cgrouped import CgroupedLauncher
+from kernel_gateway.kernels.launchers.filtered import FilteredLauncher
 from kernel_gateway.kernels.launchers.forkserver import ForkserverLauncher
 from kernel_gateway.kernels.launchers.none import PlainLauncher
 from kernel_gateway.kernels.pool import Pool
@@ -229,6 +230,8 @@ def kernel_launcher(settings: Settings, *, unsafe: bool = False) -> Launcher:
     match kernels.launcher:
         case "forkserver":
             launcher = ForkserverLauncher(spec, kernels.preload, kernels.start_seconds)
+        case "filtered":
+            launcher = FilteredLauncher(spec, kernels.preload, kernels.start_seconds)
         case "bwrap":
             launcher = BwrapLauncher(spec)
         case "none":

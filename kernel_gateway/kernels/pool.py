@@ -199,11 +199,10 @@ class Pool:
             await asyncio.sleep(delay_seconds)
             while not source.retired and len(source.ready) < self._settings.ready:
                 kernel = await self._start(source)
-                if source.retired:
-                    await kernel.stop("its template was retired")
-                else:
-                    source.ready.append(kernel)
-                    kernel.died.add_done_callback(lambda _: self._refill_later(source))
+                source.ready.append(kernel)
+                kernel.died.add_done_callback(lambda _: self._refill_later(source))
+            if source.retired:
+                await self._close(source)
         except GatewayError as error:
             log.error("no kernel is kept ready: %s", error.message)
         finally:

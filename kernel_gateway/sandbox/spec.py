@@ -98,7 +98,9 @@ class SandboxSpec:
         inside = launcher != "filtered"
         return {
             "layers": sorted(self.layers & _ITSELF[launcher]),
-            "limits": dict(self.limits),
+            # Without a user namespace the host counts all processes of our user, the gateway's too.
+            "limits": {name: value for name, value in self.limits.items() if inside or name != "processes"},
+            "needs": [] if inside else ["landlock"],
             "scratch": [
                 {"target": str(each.target), "size_bytes": each.size_bytes, "inodes": each.inodes}
                 for each in self.scratch
@@ -110,9 +112,23 @@ class SandboxSpec:
             "uid": UID,
         }
 
-    def template_filter(self) -> bytes:
+    def template_filter(self, launcher: str) -> bytes:
         """What the process that kernels are forked from may do; empty where that layer is left out."""
-        return compile_filter(TEMPLATE) if "seccomp" in self.layers else b""
+        wanted = "seccomp" in self.layers and launcher != "none"
+        return compile_filter(TEMPLATE) if wanted else b""
+
+    def on_host(self, path: PurePosixPath) -> str:
+        """Where what a sandbox has at `path` is on the host, for a process that is in none."""
+        return next(str(mount.source) for mount in self.mounts if mount.target == path)
+
+    def environment_in(self, home: Path) -> dict[str, str]:
+        """The sandbox's, for a process on the host whose own folder is `home`."""
+        values = {
+            name: value.replace(f"{HOME}", f"{home}", 1)
+            for name, value in self.environment.items()
+            if name != "LD_LIBRARY_PATH"
+        }
+        return {**values, "TMPDIR": f"{home / 'tmp'}"}
 
 
 _INSIDE = ("/usr", "/opt", "/etc")  # there is nothing in a sandbox but what this spec puts there

@@ -1,6 +1,5 @@
 """A fresh process per kernel inside bubblewrap: own user, pid, net, mount, ipc, uts and cgroup namespaces."""
 
-import asyncio
 import contextlib
 import json
 import os
@@ -10,7 +9,7 @@ from asyncio.subprocess import Process
 from collections.abc import Iterable, Mapping
 
 from kernel_gateway.errors import GatewayError
-from kernel_gateway.kernels.launchers.processes import ChildProcess, fresh_start, python_command, spawn
+from kernel_gateway.kernels.launchers.processes import ChildProcess, fresh_start, python_command, readable, spawn
 from kernel_gateway.sandbox.spec import HOME, IMAGE, UID, SandboxSpec
 
 _TEMPLATE_SCRATCH_BYTES = 1024 * 1024  # what a template writes is hidden from every kernel
@@ -130,21 +129,6 @@ async def _init_of(information: int) -> int:
         return -1
     finally:
         os.close(information)
-
-
-async def readable(fd: int) -> None:
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-
-    def seen() -> None:
-        if not ready.done():
-            ready.set_result(None)
-
-    loop.add_reader(fd, seen)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(fd)
 
 
 def _memory_file(text: str) -> int:

@@ -9,11 +9,11 @@ import struct
 import tempfile
 from asyncio.subprocess import Process
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from kernel_gateway.kernels.launchers.processes import ChildProcess, fresh_start, python_command, spawn
 from kernel_gateway.sandbox.owned import owned
-from kernel_gateway.sandbox.spec import HOME, IMAGE, SandboxSpec
+from kernel_gateway.sandbox.spec import IMAGE, SandboxSpec
 
 _ALLOW_ALL = struct.pack("<HBBI", 0x06, 0, 0, 0x7FFF0000)  # one instruction: return SECCOMP_RET_ALLOW
 
@@ -50,13 +50,13 @@ class PlainLauncher:
         return f"<PlainLauncher image={self._spec.image_digest[:12]}>"
 
     async def launch(self, fds: Mapping[str, int]) -> PlainProcess:
-        python, packages = self._on_host(self._spec.python), self._on_host(IMAGE)
+        python, packages = self._spec.on_host(self._spec.python), self._spec.on_host(IMAGE)
         start = fresh_start(fds, {**self._spec.plan(self.name), "limits": {}, "filter": _ALLOW_ALL.hex()})
         command = python_command(python, packages, "kernel_ext.start", start, flags="-IS", parent=os.getpid())
         home = Path(tempfile.mkdtemp(prefix=owned("")))
         try:
             (home / "tmp").mkdir()
-            process = await spawn(python, command, fds.values(), self._environment(home), f"{home}")
+            process = await spawn(python, command, fds.values(), self._spec.environment_in(home), f"{home}")
         except BaseException:
             shutil.rmtree(home, ignore_errors=True)
             raise
@@ -64,15 +64,3 @@ class PlainLauncher:
 
     async def close(self) -> None:
         """Each kernel is a process of its own; nothing else runs."""
-
-    def _on_host(self, path: PurePosixPath) -> str:
-        return next(f"{mount.source}" for mount in self._spec.mounts if mount.target == path)
-
-    def _environment(self, home: Path) -> dict[str, str]:
-        """The sandbox's, with its own folders in place of those that are only in there."""
-        values = {
-            name: value.replace(f"{HOME}", f"{home}", 1)
-            for name, value in self._spec.environment.items()
-            if name != "LD_LIBRARY_PATH"
-        }
-        return {**values, "TMPDIR": f"{home / 'tmp'}"}

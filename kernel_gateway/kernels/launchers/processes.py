@@ -94,3 +94,19 @@ class ChildProcess:
         assert self._process.stderr is not None
         while data := await self._process.stderr.read(4096):
             self._stderr.append(data)
+
+
+async def readable(fd: int) -> None:
+    """Until `fd` has something to read: for a pidfd, until its process has ended."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+
+    def seen() -> None:
+        if not ready.done():
+            ready.set_result(None)
+
+    loop.add_reader(fd, seen)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(fd)
