@@ -6,9 +6,11 @@ from unittest.mock import patch
 
 from kernel_gateway.app import Settings
 from kernel_gateway.kernels.launchers import bwrap
+from kernel_gateway.kernels.launchers.processes import fresh_start, python_command
 from kernel_gateway.kernels.settings import KernelSettings
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.sandbox.images import KernelImage
+from kernel_gateway.sandbox.spec import IMAGE as IMAGE_INSIDE
 from kernel_gateway.sandbox.spec import compose, this_interpreter
 from tests.conftest import IMAGE
 
@@ -42,9 +44,10 @@ class LauncherWithout:
     async def launch(self, fds):
         gone = self._removed | ({"landlock", "limits"} if self._on_host else set())
         plan = self._spec.without(*gone).plan(self.name)
-        sockets = {name: fd for name, fd in fds.items() if name != "channel"}
-        start = {"sockets": sockets, "channel": fds["channel"], "plan": plan}
-        command = bwrap.python_command(self._spec, "kernel_ext.start", start)
+        python, packages = sys._base_executable, str(self._image.packages)
+        if not self._on_host:
+            python, packages = str(self._spec.python), str(IMAGE_INSIDE)
+        command = python_command(python, packages, "kernel_ext.start", fresh_start(fds, plan))
         left_open = os.open("/", os.O_RDONLY)
         given = [left_open] if "gateway" in self._removed else []
         try:
@@ -59,10 +62,8 @@ class LauncherWithout:
     def _arguments(self, usual):
         def with_holes(spec, command, file_fds, information_fd, **named):
             if self._on_host:
-                python, *rest = command
-                rest = [each.replace("/opt/kernel", str(self._image.packages)) for each in rest]
                 line = ["bwrap", *_THE_HOST, "--die-with-parent", *_A_HOME, "--setenv", "PLANTED_SECRET", "planted"]
-                return [*line, "--info-fd", str(information_fd), "--", sys._base_executable, *rest]
+                return [*line, "--info-fd", str(information_fd), "--", *command]
             line = usual(spec, command, file_fds, information_fd, **named)
             if "capabilities" not in self._removed:
                 return line
