@@ -15,10 +15,16 @@ from typing import Any
 
 TOKEN_PREFIX = "kgb-"  # noqa: S105 -- what attacks look for; 32 hexadecimal digits follow
 _HIDDEN_IN = ("/tmp", "/dev/shm", "/var/tmp", "/run", "/home/kernel")  # noqa: S108 -- where a cell would leave a file
-_VICTIM = (
-    "import ctypes, os, time; held = ctypes.create_string_buffer(os.environ['TOKEN'].encode());"
-    "print(ctypes.addressof(held), flush=True); time.sleep(3600)"
-)
+# An ordinary process: where the gateway runs as root, it gives up root's powers, which would protect it from attacks.
+_VICTIM = """
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+libc.capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())
+libc.prctl(4, 1, 0, 0, 0)
+held = ctypes.create_string_buffer(os.environ["TOKEN"].encode())
+print(ctypes.addressof(held), flush=True)
+time.sleep(3600)
+"""
 _IPC_CREAT, _IPC_RMID = 0o1000, 0
 _FILE_MODE = 0o644
 

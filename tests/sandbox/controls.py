@@ -24,9 +24,10 @@ GENEROUS_KERNEL = {
     "max_images": 1000,
 }
 GENEROUS_LIMITS = {"max_requests_per_cell": 1_000_000, "max_calls_per_cell": 1000, "max_calls_per_session": 10_000}
-# The host itself, seen by the root of a user namespace: it owns nothing of it, but is the user of these tests.
-_THE_HOST = ["--dev-bind", "/", "/", "--unshare-user", "--uid", "0", "--gid", "0", "--cap-add", "ALL"]
+# The host itself, with the user of these tests but none of root's powers.
+_THE_HOST = ["--dev-bind", "/", "/", "--cap-drop", "ALL"]
 _A_HOME = ["--tmpfs", "/home", "--dir", "/home/kernel", "--chdir", "/home/kernel", "--setenv", "HOME", "/home/kernel"]
+_A_SECRET = ["--setenv", "PLANTED_SECRET", "planted"]
 _WITH_CAPABILITIES = ["--uid", "0", "--gid", "0", "--cap-add", "ALL"]
 
 
@@ -62,9 +63,11 @@ class LauncherWithout:
     def _arguments(self, usual):
         def with_holes(spec, command, file_fds, information_fd, **named):
             if self._on_host:
-                line = ["bwrap", *_THE_HOST, "--die-with-parent", *_A_HOME, "--setenv", "PLANTED_SECRET", "planted"]
+                line = ["bwrap", *_THE_HOST, "--die-with-parent", *_A_HOME]
                 return [*line, "--info-fd", str(information_fd), "--", *command]
             line = usual(spec, command, file_fds, information_fd, **named)
+            if "gateway" in self._removed:
+                line[-len(command) - 1 : -len(command) - 1] = _A_SECRET
             if "capabilities" not in self._removed:
                 return line
             at = line.index("--disable-userns")

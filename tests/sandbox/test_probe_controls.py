@@ -27,4 +27,4 @@ async def test_an_attack_gets_through_where_the_layers_that_stop_it_are_gone(rem
                 seen = await ground.attack(probe, probe.control)
                 if not got_through(probe, seen) or not complaint(probe, seen):
                     stopped.append(f"{probe.name}: {seen.said or seen.status}")
-    assert stopped == []
+    assert not stopped, "\n".join(stopped)

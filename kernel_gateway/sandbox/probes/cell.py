@@ -74,7 +74,8 @@ _NAMED_CALL = re.compile(r'system_call\("(\w+)"')
 _NAMED_BAIT = re.compile(r'HOST\["(\w+)"\]')
 
 _EVERY_ATTACK = '''
-import ctypes, errno, os, sys
+import ctypes, errno, os, sys, tempfile
+MINE, SCRATCH = os.environ["HOME"], tempfile.gettempdir()
 
 def system_call(name, *arguments):
     """The result. Raises OSError; a call that is refused and one that is not there look the same to an attack."""

@@ -71,7 +71,7 @@ def attack():
         """
 import glob
 def attack():
-    homes = [home for home in ("/root", *glob.glob("/home/*")) if home != "/home/kernel"]
+    homes = [home for home in ("/root", *glob.glob("/home/*")) if home != MINE]
     return any_of(*(lambda home=home: os.listdir(home) for home in homes))
 """,
         ("root", "landlock"),
@@ -125,8 +125,8 @@ def attack():
         """
 import stat
 def attack():
-    os.mknod("/home/kernel/disk", 0o600 | stat.S_IFBLK, os.makedev(8, 0))
-    return os.open("/home/kernel/disk", os.O_RDONLY)
+    os.mknod(MINE + "/disk", 0o600 | stat.S_IFBLK, os.makedev(8, 0))
+    return os.open(MINE + "/disk", os.O_RDONLY)
 """,
         ("capabilities", "seccomp"),
         why_no_control=_HOSTS_OWN_ROOT,
@@ -150,17 +150,18 @@ def attack():
     system_call("mount", b"none", b"/", 0, 0x20 | 0x1000, 0)
     return "remounted"
 """,
-        ("capabilities", "seccomp"),
+        ("capabilities", "landlock", "seccomp"),
     ),
     Probe(
         "mount a file system",
         """
 def attack():
-    os.makedirs("/tmp/mounted", exist_ok=True)
-    system_call("mount", b"tmpfs", b"/tmp/mounted", b"tmpfs", 0, 0)
-    return system_call("umount2", b"/tmp/mounted", 2) == 0
+    place = SCRATCH + "/mounted"
+    os.makedirs(place, exist_ok=True)
+    system_call("mount", b"tmpfs", place.encode(), b"tmpfs", 0, 0)
+    return system_call("umount2", place.encode(), 2) == 0
 """,
-        ("capabilities", "seccomp"),
+        ("capabilities", "landlock", "seccomp"),
         is_quick=True,
     ),
     Probe(
@@ -187,31 +188,31 @@ def attack():
 def attack():
     return reached(lambda: system_call("umount2", b"/dev/shm", 2))
 """,
-        ("capabilities", "seccomp"),
+        ("capabilities", "landlock", "seccomp"),
         (*DENIED, "EINVAL"),
     ),
     Probe(
         "climb out of its root",
         """
 def attack():
-    cell = "/tmp/cell"
+    cell = SCRATCH + "/cell"
     os.makedirs(cell, exist_ok=True)
     root = os.open("/", os.O_RDONLY)
     system_call("chroot", cell.encode())
     os.fchdir(root)
     system_call("chroot", b".")
-    os.chdir("/home/kernel")
+    os.chdir(MINE)
     os.close(root)
     return "the outer root was entered again"
 """,
-        ("capabilities", "seccomp"),
+        ("capabilities", "landlock", "seccomp"),
     ),
     Probe(
         "take a handle on a file that needs no path",
         """
 def attack():
     handle = ctypes.create_string_buffer((64).to_bytes(4, "little") + bytes(68), 72)
-    system_call("name_to_handle_at", -100, b"/home/kernel", handle, ctypes.byref(ctypes.c_int()), 0)
+    system_call("name_to_handle_at", -100, MINE.encode(), handle, ctypes.byref(ctypes.c_int()), 0)
     return handle.raw[:16].hex()
 """,
         ("seccomp",),
@@ -234,11 +235,11 @@ def attack():
         "climb out by links and dots",
         """
 def attack():
-    link = "/home/kernel/way"
+    link = MINE + "/way"
     if os.path.lexists(link):
         os.unlink(link)
     os.symlink("../" * 12 + HOST["file"].lstrip("/"), link)
-    os.chdir("/home/kernel")
+    os.chdir(MINE)
     return os.read(any_of(lambda: os.open("way", os.O_RDONLY), lambda: os.open("../.." + HOST["file"], 0)), 100)
 """,
         ("root", "landlock"),
@@ -248,7 +249,7 @@ def attack():
         "leave a file where the host can find it",
         """
 def attack():
-    for folder in ("/tmp", "/dev/shm", "/var/tmp", "/run", "/home/kernel"):
+    for folder in ("/tmp", "/dev/shm", "/var/tmp", "/run", MINE):
         try:
             open(os.path.join(folder, HOST["marker"]), "w").close()
         except OSError:
@@ -292,7 +293,7 @@ def attack():
         "give a program of its own powers",
         """
 def attack():
-    program = "/tmp/powerful"
+    program = SCRATCH + "/powerful"
     open(program, "w").close()
     os.setxattr(program, "security.capability", bytes.fromhex("0000000200000000" "0000000000000000" "00000000"))
     return os.getxattr(program, "security.capability")

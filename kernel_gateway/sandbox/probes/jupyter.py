@@ -347,7 +347,7 @@ def slowly(frame, event, argument):
     time.sleep(0.2)
     return slowly
 def work():
-    for _ in range(15):
+    for _ in range(6):
         str()
         int()
 sys.settrace(slowly)
@@ -365,6 +365,6 @@ print("alive")
         ("gateway",),
         ends=("stopped",),
         seconds=_STUCK_SECONDS,
-        control="kernel = get_ipython().kernel\nkernel.session.send = kernel.session.send",
+        control="kernel = get_ipython().kernel\nkernel.session.send = kernel.session.send\nprint('alive')",
     ),
 )

@@ -140,6 +140,7 @@ def attack():
 """,
         ("seccomp",),
         NO_ROUTE,
+        why_no_control="many hosts have no such sockets; `open a socket of any family` takes the same way",
     ),
     Probe(
         "speak to an abstract socket of the host",
@@ -207,7 +208,7 @@ def attack():
     with socket.create_server(("0.0.0.0", 0)) as door:
         return door.getsockname()
 """,
-        ("seccomp",),
+        ("landlock", "seccomp"),
         NO_ROUTE,
     ),
     Probe(

@@ -25,7 +25,7 @@ import subprocess
 def attack():
     return subprocess.run([sys.executable, "-I", "-c", "print('ran')"], capture_output=True).stdout
 """,
-        ("seccomp",),
+        ("landlock", "seccomp"),
         is_quick=True,
     ),
     Probe(
@@ -34,7 +34,7 @@ def attack():
 def attack():
     os.execv(sys.executable, [sys.executable, "-I", "-c", "pass"])
 """,
-        ("seccomp",),
+        ("landlock", "seccomp"),
     ),
     Probe(
         "become the program in an open file",
@@ -44,7 +44,7 @@ def attack():
     os.set_inheritable(file, True)
     os.execve(file, [sys.executable, "-I", "-c", "pass"], {})
 """,
-        ("seccomp",),
+        ("landlock", "seccomp"),
     ),
     Probe(
         "spawn a program that shares its memory",
@@ -53,7 +53,7 @@ def attack():
     child = os.posix_spawn(sys.executable, [sys.executable, "-I", "-c", "pass"], {})
     return os.waitpid(child, 0)
 """,
-        ("seccomp",),
+        ("landlock", "seccomp"),
     ),
     Probe(
         "start a process by the newest call",
@@ -120,7 +120,7 @@ def attack():
 def attack():
     return os.kill(os.getppid(), 0) is None
 """,
-        ("seccomp",),
+        ("landlock", "seccomp"),
     ),
     Probe(
         "signal a process of the host by the lesser known calls",

@@ -65,7 +65,7 @@ def attack():
             return folder
         finally:
             os.unlink(path)
-    return any_of(*(lambda folder=folder: filled(folder) for folder in ("/dev/shm", "/tmp", "/home/kernel")))
+    return any_of(*(lambda folder=folder: filled(folder) for folder in ("/dev/shm", SCRATCH, MINE)))
 """,
         ("root", "limits"),
         (*DENIED, "ENOSPC", "EFBIG"),
@@ -76,13 +76,13 @@ def attack():
         """
 import shutil
 def attack():
-    os.makedirs("/tmp/many", exist_ok=True)
+    os.makedirs(SCRATCH + "/many", exist_ok=True)
     try:
         for number in range(20_000):
-            os.close(os.open("/tmp/many/%d" % number, os.O_CREAT | os.O_WRONLY))
+            os.close(os.open(SCRATCH + "/many/%d" % number, os.O_CREAT | os.O_WRONLY))
         return number
     finally:
-        shutil.rmtree("/tmp/many")
+        shutil.rmtree(SCRATCH + "/many")
 """,
         ("root",),
         ("ENOSPC",),
@@ -96,7 +96,7 @@ def attack():
         "make a file without end",
         """
 def attack():
-    with open("/home/kernel/long", "wb") as file:
+    with open(MINE + "/long", "wb") as file:
         try:
             return file.truncate(1 << 40)
         finally:
@@ -128,7 +128,7 @@ def attack():
         "lock memory",
         """
 def attack():
-    block = ctypes.create_string_buffer(16 << 20)
+    block = ctypes.create_string_buffer(4096)
     return system_call("mlock", block, len(block)) == 0
 """,
         ("limits", "seccomp"),

@@ -37,7 +37,7 @@ def attack():
         process = 0
     return reached(lambda: system_call("setns", process, 0x04000000))
 """,
-        ("seccomp",),
+        ("capabilities", "landlock", "seccomp"),
     ),
     Probe(
         "become root",
@@ -82,7 +82,7 @@ def attack():
 def attack():
     return system_call("io_uring_setup", 4, (ctypes.c_uint8 * 120)())
 """,
-        ("seccomp",),
+        ("limits", "seccomp"),
         is_quick=True,
     ),
     Probe(
@@ -209,7 +209,7 @@ def attack():
 def attack():
     return system_call("mq_open", b"probe", os.O_CREAT | os.O_RDWR, 0o600, 0)
 """,
-        ("limits", "seccomp"),
+        ("landlock", "limits", "seccomp"),
         (*DENIED, "EMFILE"),
     ),
     Probe(
@@ -234,7 +234,8 @@ def attack():
 def attack():
     return system_call("syslog", 10, 0, 0)
 """,
-        ("seccomp",),
+        ("capabilities", "seccomp"),
+        why_no_control="many hosts keep it to their own root",
     ),
     Probe(
         "put its own pages into a pipe",
@@ -288,7 +289,7 @@ def attack():
         """
 import fcntl
 def attack():
-    with open("/home/kernel/asked", "w") as file:
+    with open(MINE + "/asked", "w") as file:
         get_flags, dedupe = 0x80086601, 0xC0189436
         return any_of(*(lambda ask=ask: fcntl.ioctl(file, ask, bytes(64)) for ask in (get_flags, dedupe)))
 """,
@@ -296,12 +297,12 @@ def attack():
         (*DENIED, "ENOTTY"),
     ),
     Probe(
-        "type into a terminal",
+        "set up a terminal",
         """
 import fcntl
 def attack():
     near, far = os.openpty()
-    return reached(lambda: fcntl.ioctl(far, 0x5412, b"x"))
+    return fcntl.ioctl(far, 0x5414, bytes(8)) is not None
 """,
         ("root", "landlock", "seccomp"),
         (*DENIED, "ENOENT", "ENOTTY"),
