@@ -1,7 +1,7 @@
 """The gateway in a process of its own, with the reference world inside, as `kernel-gateway demo` has it.
 
-`python -m tests.bench.service FOLDER [--no-op]`. With `--no-op` the world only issues tokens, and every call to an
-upstream is answered at once in this process.
+`python -m tests.bench.service FOLDER [--no-op] [--settings JSON]`. With `--no-op` the world only issues tokens, and
+every call to an upstream is answered at once in this process. The settings are whole sections beside those set here.
 """
 
 import argparse
@@ -34,6 +34,7 @@ LIMITS = {
     "max_calls_per_cell": 100,  # a cell of the bench makes 50 calls
     "max_calls_per_session": 1_000_000,
 }
+SESSIONS = {"max_sessions": 100, "max_sessions_per_principal": 100}  # one agent keeps 50 for the figure of memory
 QUOTA = {
     "org": "acme",
     "policies": [
@@ -83,6 +84,10 @@ class Control:
     def marks(self) -> list[tuple[str, float]]:
         return self._marks.take()
 
+    def tasks(self) -> list[str]:
+        """What runs on the event loop, by the names of its coroutines."""
+        return sorted(getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
+
     def profile(self) -> None:
         self._profile.enable()
 
@@ -91,12 +96,13 @@ class Control:
         return by_library(self._profile)
 
 
-async def serve(folder: Path, *, no_operation: bool) -> None:
+async def serve(folder: Path, more: Mapping[str, Any], *, no_operation: bool) -> None:
     """Until standard input ends. The first line says where and how to come in."""
     if no_operation:
         app.connect = NoOperation  # type: ignore[attr-defined,assignment]  # running() takes none
+    image = {"image": str(BUILD / "kernel")}
     settings = app.Settings.of(
-        {"store": {"folder": str(folder)}, "sandbox": {"image": str(BUILD / "kernel")}, "limits": LIMITS}
+        {"store": {"folder": str(folder)}, "sandbox": image, "limits": LIMITS, "sessions": SESSIONS, **more}
     )
     async with AsyncExitStack() as stack:
         world, settings = await stack.enter_async_context(embedded_world(settings))
@@ -137,10 +143,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--no-op", action="store_true")
+    parser.add_argument("--settings", type=json.loads, default={}, metavar="JSON")
     options = parser.parse_args()
     warnings.simplefilter("ignore", ReferenceWorldWarning)
     logging.basicConfig(level=logging.WARNING)
-    asyncio.run(serve(options.folder, no_operation=options.no_op))
+    asyncio.run(serve(options.folder, options.settings, no_operation=options.no_op))
 
 
 if __name__ == "__main__":
