@@ -1,4 +1,4 @@
-"""What the host lays out for attacks, each with a watcher: an attack that touches it is seen, whatever its cell says."""
+"""What the host lays out for attacks, and watches: one that touches it is seen, whatever its cell says."""
 
 import ctypes
 import os

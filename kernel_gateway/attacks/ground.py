@@ -18,6 +18,7 @@ from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
 from kernel_gateway.sessions.session import Session
 
 LINGER_SECONDS = 3.0  # what a cell does after its turn comes within one
+_GOES_ON_SECONDS = 20.0  # a new kernel, or the rest of a cell that lied about its end
 _LOOK_SECONDS = 0.02
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 # Wall-clock seconds of a tenth of a second's work: a busy machine, or a small share of it, makes everything as slow.
@@ -94,7 +95,7 @@ class Ground:
             late = self._desk.lab.calls - calls
             goes_on = True
             if result.status != "ok" or "refused " not in result.stdout:
-                goes_on = (await self._run(session, "pass", 10.0)).status == "ok"
+                goes_on = (await self._run(session, "pass", _GOES_ON_SECONDS)).status == "ok"
                 await self._give_up(session)
         sprung = [*self._bait.sprung(), *self._sibling_harmed()]
         if late:
@@ -125,7 +126,7 @@ class Ground:
 
     async def _strays(self, session: Session, before: int) -> bool:
         end = time.monotonic() + LINGER_SECONDS
-        while session.account.strays == before and time.monotonic() < end:
+        while session.account.strays == before and time.monotonic() < end:  # noqa: ASYNC110 -- it counts, it tells nobody
             await asyncio.sleep(_LOOK_SECONDS)
         return session.account.strays > before
 

@@ -1,8 +1,12 @@
 """Every named attack, in the real sandbox, judged from outside."""
 
 import ast
+import os
+import signal
+import socket
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +25,8 @@ FAMILIES = (
     "Python and Jupyter",
     "resources",
 )
+BAIT = ("port", "datagram_port", "abstract", "abstract_datagrams", "socket_path", "file", "folder", "victim", "address",
+        "segment", "marker")  # fmt: skip
 HARMLESS = Probe("do nothing", "def attack():\n    return None", ("seccomp",), ("nothing",))
 REFUSED = Seen("ok", "no\nrefused EPERM\n", False)
 
@@ -37,7 +43,7 @@ async def test_no_attack_gets_through(start_kernel, launcher, family):
     probes = [probe for probe in PROBES if probe.family == family and launcher.name not in probe.not_on]
     findings = [finding async for finding in attacks(start_kernel, launcher.name, probes)]
     assert len(findings) == len(probes)
-    assert not [line for line in (finding.line() for finding in findings if not finding.holds)]
+    assert [finding.line() for finding in findings if not finding.holds] == []
 
 
 async def test_the_check_before_a_service_begins_tries_something_in_most_families(start_kernel, launcher):
@@ -57,36 +63,31 @@ async def test_an_attack_that_fails_by_a_fault_of_its_own_counts_as_through(grou
 
 
 async def test_what_an_attack_does_to_the_host_is_seen_whatever_its_cell_says(ground):
-    calls_late = (
-        "import threading\n"
-        "threading.Timer(0.3, lambda: call_tool('lab:ping')).start()\nprint('alive')"
-    )
+    calls_late = "import threading\nthreading.Timer(0.3, lambda: call_tool('lab:ping')).start()\nprint('alive')"
     quiet = replace(HARMLESS, body="print('alive')", ends=("survived",), lingers=True)
     late = await ground.attack(replace(quiet, body=calls_late))
     assert complaint(quiet, late) == ""
     assert "nothing was shown" in complaint(quiet, await ground.attack(quiet))
 
 
-def test_bait_that_is_touched_says_so_and_is_laid_out_anew(tmp_path):
-    import os
-    import signal
-    import socket
-
+def test_bait_that_is_touched_says_so_and_is_laid_out_anew():
     bait = Bait()
     try:
         assert bait.sprung() == []
         with socket.create_connection(("127.0.0.1", bait.values["port"])):
             pass
-        (bait_folder := tmp_path.__class__(bait.values["folder"])).joinpath("written").touch()
+        Path(bait.values["folder"], "written").touch()
         os.chmod(bait.values["file"], 0o777)
         os.kill(bait.values["victim"], signal.SIGKILL)
         bait._victim.wait()
         sprung = bait.sprung()
-        assert [word in " ".join(sprung) for word in ("a port", "written to", "was changed", "was killed")] == [True] * 4
+        assert [word in " ".join(sprung) for word in ("a port", "written to", "was changed", "was killed")] == [
+            True
+        ] * 4
         assert bait.sprung() == []
     finally:
         bait.close()
-    assert not bait_folder.exists()
+    assert not Path(bait.values["folder"]).exists()
 
 
 def test_there_are_at_least_a_hundred_attacks_and_eight_in_each_family():
@@ -108,10 +109,10 @@ def test_attacks_have_distinct_names_and_known_layers_and_ends():
 class Shape(ast.NodeTransformer):
     """Without literals, and without which of the host's bait is meant."""
 
-    def visit_Constant(self, node):  # noqa: N802 -- ast's name
+    def visit_Constant(self, node):
         return ast.Constant("")
 
-    def visit_Subscript(self, node):  # noqa: N802 -- ast's name
+    def visit_Subscript(self, node):
         named = isinstance(node.value, ast.Name) and node.value.id == "HOST"
         return ast.Constant("") if named else self.generic_visit(node)
 
@@ -135,13 +136,9 @@ def test_every_attack_has_a_control_run_or_a_reason_why_there_is_none():
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
 def test_every_cell_is_python_and_knows_the_numbers_of_what_it_calls(probe, machine):
-    host_told = dict.fromkeys(
-        "port datagram_port abstract abstract_datagrams socket_path file folder victim address segment marker "
-        "foreign_blob own_blob sibling_file".split(),
-        "x",
-    )
+    told = dict.fromkeys((*BAIT, "foreign_blob", "own_blob", "sibling_file"), "x")
     for body in filter(None, (probe.body, probe.control)):
-        code = cell(body, host_told, machine)
+        code = cell(body, told, machine)
         compile(code, probe.name, "exec")
         assert len(code.encode()) < 16 * 1024
     assert all(len(numbers) == 2 for numbers in SYSTEM_CALLS.values())

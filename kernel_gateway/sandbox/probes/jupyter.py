@@ -142,12 +142,13 @@ print("alive")
         "open channels to the gateway without end",
         """
 from comm import create_comm
-for number in range(4000):
+for number in range(12_000):
     create_comm(target_name="flood", data={"number": number})
 print("alive")
 """,
         ("gateway",),
         ends=("cut",),
+        seconds=40.0,
     ),
     Probe(
         "ask whoever sits at the gateway for a password",

@@ -22,11 +22,11 @@ def found_near(*addresses):
     return sorted(found)
 '''
 
-_FOREIGN_BLOB = '''
+_FOREIGN_BLOB = """
 from kernel_ext import Blob
 def attack():
     return Blob(HOST["{handle}"], "read").read()
-'''
+"""
 
 SECRETS = of_family(
     "secrets",

@@ -280,7 +280,8 @@ def attack():
         "let others look into it again",
         """
 def attack():
-    return system_call("prctl", 4, 1, 0, 0, 0) == 0
+    system_call("prctl", 4, 1, 0, 0, 0)
+    return system_call("prctl", 3, 0, 0, 0, 0)
 """,
         ("seccomp",),
     ),
