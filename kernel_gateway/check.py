@@ -1,6 +1,7 @@
 """What isolation this host gives: which layer holds, which is absent, what to do; then every named attack for real."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -54,15 +55,16 @@ async def self_check(start_kernel: Callable[[], Awaitable[Kernel]], launcher: st
     for finding in host(launcher):
         if not finding.holds and not finding.optional:
             return finding
-    async for finding in attacks(start_kernel, launcher, QUICK):
-        if not finding.holds:
-            return finding
+    async with aclosing(attacks(start_kernel, launcher, QUICK)) as findings:
+        async for finding in findings:
+            if not finding.holds:
+                return finding
     return None
 
 
 async def attacks(
     start_kernel: Callable[[], Awaitable[Kernel]], launcher: str, probes: Sequence[Probe] = PROBES
-) -> AsyncIterator[Finding]:
+) -> AsyncGenerator[Finding, None]:
     """Every named attack that the launcher promises to stop; a kernel that one has spoilt is replaced."""
     try:
         async with Ground(start_kernel) as ground:

@@ -101,8 +101,7 @@ class Launching:
 
     async def close(self) -> None:
         self._context.destroy(linger=0)
-        if close := getattr(self._launcher, "close", None):  # a launcher that keeps nothing has none
-            await close()
+        await self._launcher.close()
 
 
 def main() -> None:

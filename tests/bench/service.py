@@ -21,6 +21,7 @@ from kernel_gateway import app
 from kernel_gateway.commands import AGENT_SCOPES
 from kernel_gateway.embedded import embedded_world
 from kernel_gateway.frontends.listener import bind
+from kernel_gateway.garbage import leave_out_what_stays
 from kernel_gateway.reference.world import ReferenceWorldWarning, World
 from kernel_gateway.upstreams.base import Asker, UpstreamAnswer
 from kernel_gateway.upstreams.hosts import StorageHosts
@@ -109,6 +110,7 @@ async def serve(folder: Path, more: Mapping[str, Any], *, no_operation: bool) ->
         running = await stack.enter_async_context(app.running(settings, embedded=True))
         bound = bind("127.0.0.1", 0)
         await stack.enter_async_context(running.serving(bound))
+        leave_out_what_stays()
         _answer(_invitation(world, bound.port))
         control = Control()
         async for line in await _standard_input():

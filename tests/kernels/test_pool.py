@@ -195,7 +195,8 @@ async def test_a_launcher_that_cannot_start_says_so_to_whoever_asks_and_the_pool
     await until(lambda: "no kernel is kept ready: no kernel today" in caplog.text)
     pool._start_kernel = works_again
     assert await works(await pool.take("acme"))
-    assert source.starting == 0
+    await ready(pool, 1)
+    await until(lambda: source.starting == 0)
 
 
 async def test_a_closed_pool_leaves_no_process(make_pool):

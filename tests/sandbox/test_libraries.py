@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 import pytest_asyncio
-import zmq.asyncio
 
 from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.kernels.kernel import Kernel
@@ -175,10 +174,9 @@ REFUSED = {
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=["forkserver", "bwrap"])
 async def outcome(request):
     """`await outcome(code)` -> None, or the name and text of the error that the cell ended with. One kernel for all."""
-    context = zmq.asyncio.Context()
     settings = Settings.of({"sandbox": {"image": str(IMAGE)}, "kernels": {"launcher": request.param}})
     launcher = kernel_launcher(settings)
-    kernel = await Kernel.start(launcher, KernelSettings(), context)
+    kernel = await Kernel.start(launcher, KernelSettings())
     await kernel.claim(EMPTY_MANIFEST, refuse, 1)
 
     async def run(code):
@@ -189,7 +187,6 @@ async def outcome(request):
     yield run
     await kernel.stop()
     await launcher.close()
-    context.destroy(linger=0)
 
 
 @pytest.mark.parametrize("what", WORKS)
