@@ -4,6 +4,20 @@ from kernel_gateway.sandbox.probes.probe import Probe, of_family
 
 _ITS_OWN_KERNEL = "the death of its own kernel is all there is to get; checked is that the session goes on without it"
 _STUCK_SECONDS = 0.5
+_TRACED = """
+import time
+def slowly(frame, event, argument):
+    time.sleep({pause})
+    return slowly
+def work():
+    for _ in range(6):
+        str()
+        int()
+sys.settrace(slowly)
+work()
+sys.settrace(None)
+print("alive")
+"""
 
 STUCK = of_family(
     "Python and Jupyter",
@@ -85,23 +99,11 @@ print("alive")
     ),
     Probe(
         "trace its own interpreter to a standstill",
-        """
-import time
-def slowly(frame, event, argument):
-    time.sleep(0.2)
-    return slowly
-def work():
-    for _ in range(6):
-        str()
-        int()
-sys.settrace(slowly)
-work()
-sys.settrace(None)
-print("alive")
-""",
+        _TRACED.format(pause=0.2),
         ("gateway",),
         ends=("stopped",),
         seconds=_STUCK_SECONDS,
+        control=_TRACED.format(pause=0.01),
     ),
     Probe(
         "never answer",
