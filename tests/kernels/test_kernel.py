@@ -8,7 +8,6 @@ import pytest
 from kernel_ext.wire import Kind, Message
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel, describe_exit
-from kernel_gateway.kernels.launchers.bwrap import BwrapLauncher
 from kernel_gateway.kernels.settings import KernelSettings
 from tests.conftest import EMPTY_MANIFEST, refuse, until
 
