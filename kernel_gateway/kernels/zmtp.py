@@ -71,9 +71,10 @@ class Decoder:
         return f"<Decoder {len(self._buffer)} bytes and {len(self._parts)} parts wait>"
 
     def feed(self, data: bytes) -> None:
-        del self._buffer[: self._at]
-        self._at = 0
-        self._buffer += data
+        if not self._error:
+            del self._buffer[: self._at]
+            self._at = 0
+            self._buffer += data
 
     def take(self, max_frames: int) -> list[list[bytes]]:
         """The messages that are whole, of at most so many frames. Each is taken once."""
