@@ -25,6 +25,10 @@ class Publisher(IOPubThread):  # type: ignore[misc]
     def _setup_event_pipe(self) -> None:
         """Nothing is handed to the thread."""
 
+    def _setup_xpub_listener(self) -> None:
+        """Even to ask the socket whether something came is to use it, so it is asked in turn; a ZMQStream would not."""
+        self.io_loop.add_handler(self.socket.getsockopt(zmq.FD), self._look_for_subscriptions, self.io_loop.READ)
+
     def schedule(self, act: Callable[[], None]) -> None:
         """Acts now, on this thread."""
         if threading.get_ident() != self._runs_cells or self._cell_is_sending:
@@ -54,14 +58,10 @@ class Publisher(IOPubThread):  # type: ignore[misc]
             # A send takes away the edge that would have woken the thread for a subscription.
             self.io_loop.add_callback(self._look_for_subscriptions)
 
-    def _look_for_subscriptions(self) -> None:
+    def _look_for_subscriptions(self, *_: Any) -> None:
         with self._turn:
             while self.socket is not None and self.socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
                 self._handle_subscription(self.socket.recv_multipart())
-
-    def _handle_subscription(self, frames: Any) -> None:
-        with self._turn:
-            super()._handle_subscription(frames)
 
 
 class Stream(OutStream):  # type: ignore[misc]

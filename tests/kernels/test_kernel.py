@@ -193,6 +193,15 @@ async def test_without_its_extension_no_kernel_serves(launcher, caplog):
     assert "Traceback" not in caught.value.message
 
 
+async def test_nothing_that_a_cell_prints_is_lost_to_the_timer_that_sends_it(claim_kernel):
+    kernel = await claim_kernel()
+    await run(kernel, "import sys; sys.stdout.flush_interval = 0.0001")  # as often as cells end, rather than in 0.2 s
+    expected = "".join(f"{number}\n" for number in range(50))
+    for _ in range(100):
+        outcome = await run(kernel, "for number in range(50): print(number)")
+        assert outcome.outputs.stdout == expected
+
+
 async def test_loading_the_extension_in_an_ordinary_ipython_fails_clearly(claim_kernel):
     kernel = await claim_kernel()
     outcome = await run(
