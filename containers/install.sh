@@ -18,6 +18,11 @@ as_root() {
 missing=""
 command -v bwrap >/dev/null || missing="$missing bubblewrap"
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+if [ "$1" = dev ]; then # the tests run every launcher
+    for runtime in runc crun; do
+        PATH="$PATH:/usr/sbin:/sbin" command -v "$runtime" >/dev/null || missing="$missing $runtime"
+    done
+fi
 if [ -n "$missing" ]; then
     echo "installing Debian packages:$missing"
     as_root apt-get update -qq

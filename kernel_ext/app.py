@@ -75,6 +75,10 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
         self.init_extensions()
         self.init_heartbeat()
 
+    def init_path(self) -> None:
+        """A cell can import a module it wrote. Last, so that such a file takes no other module's place."""
+        sys.path.append("")
+
     def start(self) -> None:
         """Until a shutdown request. Control ends first: at exit its last flush would wait ten seconds for iopub."""
         super().start()

@@ -1,5 +1,6 @@
 """Our kernel: IPython without what an agent's session never needs, and with the shortest way through a cell."""
 
+import os
 import signal
 import sys
 import threading
@@ -63,6 +64,10 @@ class AgentKernel(IPythonKernel):  # type: ignore[misc]
             self.shell.execution_count = after
             content = {"status": "error", "ename": "KeyboardInterrupt", "evalue": "", "traceback": []}
             self.session.send(stream, "execute_reply", content, parent, ident=ident)
+
+    def _send_interrupt_children(self) -> None:
+        """There are none: a kernel starts no process, and may signal only itself."""
+        os.kill(os.getpid(), signal.SIGINT)
 
     async def interrupt_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Also wakes a cell that sleeps in `await`: ipykernel's signal handler leaves a note that nothing looks at."""

@@ -25,12 +25,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from kernel_ext import confine
+from kernel_ext import system_calls as linux
 from kernel_ext.app import AgentKernelApp, prepared, reseed
 from kernel_ext.start import serve
 
 _REQUEST_BYTES = 4096
 _MAX_DESCRIPTORS = 8
-_PR_SET_PDEATHSIG = 1
 
 
 class Template:
@@ -129,6 +129,7 @@ def main() -> None:
     threads = sum(1 for _ in Path("/proc/self/task").iterdir())
     if threads != 1:
         raise RuntimeError(f"a template must have one thread and has {threads}: a fork would lose the others")
+    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
     if spec["filter"]:
         confine.refuse_system_calls(bytes.fromhex(spec["filter"]))
     gc.collect()

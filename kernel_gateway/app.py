@@ -41,10 +41,11 @@ from kernel_gateway.handles import Handles
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.launchers.bwrap import BwrapLauncher
-from kernel_gateway.kernels.launchers.cgrouped import CgroupedLauncher
+from kernel_gateway.kernels.launchers.cgrouped import CgroupedLauncher, KernelCgroups
 from kernel_gateway.kernels.launchers.filtered import FilteredLauncher
 from kernel_gateway.kernels.launchers.forkserver import ForkserverLauncher
 from kernel_gateway.kernels.launchers.none import PlainLauncher
+from kernel_gateway.kernels.launchers.oci import OciLauncher
 from kernel_gateway.kernels.pool import Pool
 from kernel_gateway.kernels.settings import KernelSettings
 from kernel_gateway.kernels.sockets import sweep
@@ -226,6 +227,8 @@ def kernel_launcher(settings: Settings, *, unsafe: bool = False) -> Launcher:
     check_launcher(settings, unsafe=unsafe)
     kernels, sandbox = settings.kernels, settings.sandbox
     spec = compose(KernelImage.load(sandbox.image), sandbox, this_interpreter())
+    limits = CgroupLimits(sandbox.memory_bytes, sandbox.processes, sandbox.cpus, sandbox.cpu_weight)
+    cgroups = KernelCgroups(_cgroups(), limits) if _cgroups().hierarchies else None
     launcher: Launcher
     match kernels.launcher:
         case "forkserver":
@@ -234,12 +237,11 @@ def kernel_launcher(settings: Settings, *, unsafe: bool = False) -> Launcher:
             launcher = FilteredLauncher(spec, kernels.preload, kernels.start_seconds)
         case "bwrap":
             launcher = BwrapLauncher(spec)
+        case "oci":
+            return OciLauncher(spec, sandbox.oci_runtime, cgroups)
         case "none":
             launcher = PlainLauncher(spec)
-    if not (cgroups := _cgroups()).hierarchies:
-        return launcher
-    limits = CgroupLimits(sandbox.memory_bytes, sandbox.processes, sandbox.cpus, sandbox.cpu_weight)
-    return CgroupedLauncher(launcher, cgroups, limits)
+    return CgroupedLauncher(launcher, cgroups) if cgroups else launcher
 
 
 @functools.cache

@@ -1,7 +1,8 @@
 """What isolation this host gives: which layer holds, which is absent, what to do; then every named attack for real."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -67,15 +68,17 @@ async def self_check(start_kernel: Callable[[], Awaitable[Kernel]], launcher: st
     for finding in host(launcher):
         if not finding.holds and not finding.optional:
             return finding
-    async for finding in attacks(start_kernel, [probe for probe in PROBES if probe.name in AT_START]):
-        if not finding.holds:
-            return finding
+    chosen = [probe for probe in PROBES if probe.name in AT_START]
+    async with aclosing(attacks(start_kernel, chosen)) as findings:
+        async for finding in findings:
+            if not finding.holds:
+                return finding
     return None
 
 
 async def attacks(
     start_kernel: Callable[[], Awaitable[Kernel]], probes: Sequence[Probe] | None = None
-) -> AsyncIterator[Finding]:
+) -> AsyncGenerator[Finding, None]:
     """Every named attack, one after the other in one fresh kernel; a kernel an attack has killed is replaced."""
     kernel: Kernel | None = None
     try:

@@ -14,13 +14,14 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from kernel_gateway import check as isolation
-from kernel_gateway.app import App, Settings, kernel_launcher, running
+from kernel_gateway.app import App, Settings, check_launcher, kernel_launcher, running
 from kernel_gateway.auth.loopback import is_loopback
 from kernel_gateway.demo import client_configuration, flow
 from kernel_gateway.embedded import embedded_world, world_folder
 from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.frontends.listener import bind, tls_context
 from kernel_gateway.frontends.settings import ServerSettings
+from kernel_gateway.garbage import leave_out_what_stays
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.reference.issuer import Minter
 
@@ -37,11 +38,13 @@ async def serve(settings: Settings, options: argparse.Namespace) -> int:
             "nobody could log in: set [[auth.issuers]] with issuer and jwks_url, or try `kernel-gateway demo`"
         )
     tls_context(settings.server)  # refused now rather than after the attacks
+    check_launcher(settings, unsafe=options.unsafe)
     if not options.unsafe:
         await _refuse_if_open(settings)
     async with running(settings, unsafe=options.unsafe) as app:
         bound = bind(settings.server.host, settings.server.port)
         async with app.serving(bound):
+            leave_out_what_stays()
             _warn(app)
             print(where(settings.server, bound.port), flush=True)
             await _until_stopped()
@@ -55,8 +58,7 @@ async def demo(settings: Settings, options: argparse.Namespace) -> int:
         raise ConfigError(
             "the demo believes tokens that anybody here can mint: it listens on loopback only; use `serve`"
         )
-    if not options.unsafe:
-        _require_layers(settings)
+    _require_layers(settings, unsafe=options.unsafe)
     async with AsyncExitStack() as stack:
         world, settings = await stack.enter_async_context(embedded_world(settings))
         app = await stack.enter_async_context(running(settings, embedded=True, unsafe=options.unsafe))
@@ -64,6 +66,7 @@ async def demo(settings: Settings, options: argparse.Namespace) -> int:
         if bound.note:
             print(bound.note, file=sys.stderr)
         await stack.enter_async_context(app.serving(bound))
+        leave_out_what_stays()
         _warn(app)
         scopes = (*AGENT_SCOPES, *(operation.scope for operation in world.catalog.operations))
         token = world.mint("demo-agent", " ".join(scopes), ttl_seconds=DEMO_TOKEN_SECONDS)
@@ -78,13 +81,13 @@ async def demo(settings: Settings, options: argparse.Namespace) -> int:
 
 async def mcp(settings: Settings, options: argparse.Namespace) -> int:
     """stdout belongs to the protocol; everything for people goes to stderr."""
-    if not options.unsafe:
-        _require_layers(settings)
+    _require_layers(settings, unsafe=options.unsafe)
     async with AsyncExitStack() as stack:
         embedded = not settings.upstreams
         if embedded:
             _, settings = await stack.enter_async_context(embedded_world(settings))
         app = await stack.enter_async_context(running(settings, embedded=embedded, unsafe=options.unsafe))
+        leave_out_what_stays()
         _warn(app)
         await app.mcp_server(app.stdio_principal).run_stdio_async()
     return 0
@@ -92,6 +95,7 @@ async def mcp(settings: Settings, options: argparse.Namespace) -> int:
 
 async def check(settings: Settings, options: argparse.Namespace) -> int:
     """Exit 1 if a layer is absent that the launcher needs, or an attack gets through."""
+    check_launcher(settings, unsafe=options.unsafe)
     holds = True
     for finding in isolation.host(settings.kernels.launcher):
         holds &= _show(finding, options.json)
@@ -170,9 +174,11 @@ async def _refuse_if_open(settings: Settings) -> None:
         raise GatewayError("sandbox", text)
 
 
-def _require_layers(settings: Settings) -> None:
+def _require_layers(settings: Settings, *, unsafe: bool) -> None:
+    """Said before anything starts, and not by a kernel that does not."""
+    check_launcher(settings, unsafe=unsafe)
     for finding in isolation.host(settings.kernels.launcher):
-        if not finding.holds and not finding.optional:
+        if not (finding.holds or finding.optional or unsafe):
             raise GatewayError("sandbox", f"{finding.name}: {finding.detail}")
 
 

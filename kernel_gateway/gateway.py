@@ -67,9 +67,13 @@ class Gateway:
 
     def ready(self) -> tuple[bool, list[str]]:
         """Whether the service keeps its promises, and where not."""
-        reaping = self._reaper is not None and not self._reaper.done()
-        reasons = [] if reaping else ["the session reaper is not running"]
-        reasons += [self._unsafe] if self._unsafe else []
+        reasons = []
+        if self._reaper is None or self._reaper.done():
+            reasons.append("the session reaper is not running")
+        if self._journal.is_failing:
+            reasons.append("the journal cannot be written")
+        if self._unsafe:
+            reasons.append(self._unsafe)
         return not reasons, reasons
 
     def catalog_for(self, principal: Principal) -> Catalog:

@@ -57,8 +57,8 @@ def functions(path):
 
 def missing(text):
     """What `text` names and is not there."""
-    figures = ast.parse((TESTS / "bench" / "figures.py").read_text(encoding="utf-8"))
-    measured = {node.value for node in ast.walk(figures) if isinstance(node, ast.Constant)}
+    figures = [ast.parse(path.read_text(encoding="utf-8")) for path in (TESTS / "bench" / "figures").glob("*.py")]
+    measured = {node.value for tree in figures for node in ast.walk(tree) if isinstance(node, ast.Constant)}
     absent = [name for name in FIGURE.findall(text) if name not in measured]
     for path, name in TEST.findall(text):
         if not (TESTS / path).is_file() or name not in functions(path):

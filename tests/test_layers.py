@@ -31,6 +31,7 @@ LAYERS = [
     "kernel_gateway.app",
     "kernel_gateway.embedded",
     "kernel_gateway.demo",
+    "kernel_gateway.garbage",
     "kernel_gateway.commands",
     "kernel_gateway.__main__",
 ]

@@ -50,10 +50,15 @@ class Journal:
         self._recorded = self._committed = 0
         self._writer: asyncio.Task[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._has_table = self._closed = False
+        self._has_table = self._closed = self._failed = False
 
     def __repr__(self) -> str:
         return f"<Journal {self._committed} committed, {len(self._buffer)} buffered{' closed' if self._closed else ''}>"
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last transaction could not be committed, so that nothing that happens can be acknowledged."""
+        return self._failed
 
     def record(self, event: Event) -> None:
         """Raises GatewayError("internal") where the event could not be kept."""
@@ -146,6 +151,7 @@ class Journal:
         try:
             await self._database.run(lambda connection: self._insert(connection, batch))
         except (SQLAlchemyError, OSError, RuntimeError) as error:
+            self._failed = True
             log.error("the journal cannot be written: %s", type(error).__name__)
             return False
         self._committed_batch(batch)
@@ -155,6 +161,7 @@ class Journal:
         for _ in batch:
             self._buffer.popleft()
         self._committed += len(batch)
+        self._failed = False
 
     def _insert(self, connection: Connection, batch: list[tuple[float, Event]]) -> None:
         self._create(connection)

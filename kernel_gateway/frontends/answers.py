@@ -47,6 +47,8 @@ async def executed(result: ExecuteResult, pictures: Pictures, settings: McpSetti
     result = bounded(result, settings.max_structured_chars)
     structured = execute_structured(result)
     text = execute_text(result, settings.max_text_chars - _NOTES_CHARS)
+    if not result.images:
+        return _result([_text(text)], structured)
     used = len(json.dumps(structured)) + len(json.dumps(text)) + _ENVELOPE_BYTES
     shown = await pictures.show(result.images, settings.max_event_bytes - used)
     notes = clip("".join(f"\nnote: {note}" for note in shown.notes), _NOTES_CHARS - _WARNING_CHARS)

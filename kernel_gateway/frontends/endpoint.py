@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from mcp.server import MCPServer
@@ -19,7 +20,10 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.frontends.asgi import AsgiApp, AsgiHandler
 from kernel_gateway.frontends.challenge import Call, call_in
 from kernel_gateway.frontends.handler import Door
+from kernel_gateway.frontends.protocol_sessions import ProtocolSessions
 from kernel_gateway.frontends.settings import ServerSettings
+
+_CALLERS = 256  # whose counterpart in the SDK is kept, made from the same verified token
 
 for _talkative in ("sse_starlette", "mcp"):  # below WARNING they log whole answers and what callers send
     logging.getLogger(_talkative).setLevel(logging.WARNING)
@@ -37,9 +41,12 @@ def session_manager(server: MCPServer[Any], settings: ServerSettings) -> Streama
         max_sessions=settings.max_mcp_sessions,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    return server.session_manager
+    manager = server.session_manager
+    manager.asgi_app = ProtocolSessions(manager, settings.max_mcp_sessions_per_principal)  # type: ignore[assignment]
+    return manager
 
 
+@lru_cache(maxsize=_CALLERS)
 def sdk_user(principal: Principal, resource: str) -> AuthenticatedUser:
     """The SDK binds its sessions and sealed states to (client, issuer, subject); the organisation goes into the last.
 

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from tornado import web
+from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends import rest
+from kernel_gateway.frontends.admission import Admission
 from kernel_gateway.frontends.asgi import AsgiApp
 from kernel_gateway.frontends.challenge import METADATA_PATH, TOOL_SCOPES, metadata
 from kernel_gateway.frontends.endpoint import McpHandler
@@ -80,12 +82,25 @@ def application(
         (r"/readyz", Ready, {"door": door, "gateway": gateway}),
         *rest.routes(door, gateway),
     ]
-    return web.Application(
+    return _Routes(
+        door,
         routes,
         default_handler_class=NotFound,
         default_handler_args={"door": door},
         log_function=_log,
     )
+
+
+class _Routes(web.Application):
+    """As Tornado's, with the bodies of callers who are not known yet kept short."""
+
+    def __init__(self, door: Door, routes: list[Any], **settings: Any) -> None:
+        super().__init__(routes, **settings)
+        self._door = door
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        request = super().start_request(server_conn, request_conn)
+        return Admission(request, self._door.verifier, self._door.settings)
 
 
 def _log(handler: web.RequestHandler) -> None:

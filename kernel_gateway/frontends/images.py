@@ -60,8 +60,6 @@ class Pictures:
 
     async def show(self, images: Sequence[Image], room_bytes: int) -> Shown:
         """As many of `images` as are allowed; base64 and JSON of all of them take at most `room_bytes`."""
-        if not images:
-            return Shown((), ())
         loop = asyncio.get_running_loop()
         chosen = images[: self._settings.max_images]
         wants = [_encoded_bytes(len(image.data)) for image in chosen]

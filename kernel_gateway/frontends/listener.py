@@ -10,6 +10,7 @@ from tornado import httpserver, web
 
 from kernel_gateway.auth.loopback import is_loopback
 from kernel_gateway.errors import ConfigError
+from kernel_gateway.frontends.connections import CappedServer
 from kernel_gateway.frontends.settings import ServerSettings
 
 BACKLOG = 128  # connections the kernel queues while the loop is busy
@@ -106,7 +107,7 @@ def tls_context(settings: ServerSettings) -> ssl.SSLContext | None:
 def http_server(application: web.Application, settings: ServerSettings) -> httpserver.HTTPServer:
     """Listens nowhere yet. Raises ConfigError where the transport would not be safe."""
     logging.getLogger("tornado.general").addFilter(_without_what_a_client_sent)
-    return httpserver.HTTPServer(
+    server = CappedServer(
         application,
         ssl_options=tls_context(settings),
         # Tornado answers 400 without a word beyond this; up to it the handler says 413 with a problem document
@@ -115,6 +116,8 @@ def http_server(application: web.Application, settings: ServerSettings) -> https
         body_timeout=settings.body_seconds,
         idle_connection_timeout=settings.idle_connection_seconds,
     )
+    server.max_connections = settings.max_connections
+    return server
 
 
 def listen(application: web.Application, settings: ServerSettings, bound: Bound) -> httpserver.HTTPServer:

@@ -15,8 +15,8 @@ class McpSettings(Section):
     max_event_bytes: int = Field(1024 * 1024, ge=64 * 1024, le=1024 * 1024)
     # A cell that plots in a loop should not fill a model's context with pictures.
     max_images: int = Field(8, ge=0, le=64)
-    # A 40-megapixel photograph; decoded it takes 160 MB, and one is decoded at a time.
-    max_image_pixels: int = Field(40_000_000, ge=1_000_000, le=100_000_000)
+    # A kernel shrinks what it displays below this; decoded it takes 32 MB here, and one is decoded at a time.
+    max_image_pixels: int = Field(8_000_000, ge=1_000_000, le=100_000_000)
     # The longest side of a picture that had to be made smaller: vision models scale larger ones down themselves.
     max_image_side: int = Field(2_048, ge=64, le=8_192)
     # How long a client may keep the list of tools, prompts and resources, which change only with a release.

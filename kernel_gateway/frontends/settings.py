@@ -25,11 +25,14 @@ class ServerSettings(Section):
     tls_key: Path | None = None
     behind_tls_proxy: bool = False  # a proxy in front terminates TLS and sets X-Forwarded-Proto
     max_body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)  # a cell is 64 KiB; the rest is room for arguments
+    max_anonymous_body_bytes: int = Field(default=64 * 1024, ge=1024)  # what of a body is kept for nobody yet known
     max_header_bytes: int = Field(default=32 * 1024, ge=8 * 1024)  # a token of 8 KiB and everything else a client sends
     body_seconds: float = Field(default=30, gt=0)  # a body that takes longer is a client that holds a connection open
     idle_connection_seconds: float = Field(default=120, gt=0)  # an agent thinks between calls; a handshake is cheap
     mcp_session_idle_seconds: float = Field(default=1800, gt=0)  # legacy protocol sessions only; kernels have their own
+    max_connections: int = Field(default=500, ge=1)  # half of a usual 1,024 descriptors; kernels need the others
     max_mcp_sessions: int = Field(default=1000, ge=1)  # legacy protocol sessions; each holds a task and two streams
+    max_mcp_sessions_per_principal: int = Field(default=100, ge=1)  # an agent holds one, a team behind a token some
 
     @field_validator("allowed_hosts")
     @classmethod

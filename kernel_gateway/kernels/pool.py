@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel
@@ -66,6 +67,7 @@ class Pool:
         self._sources: list[Source] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._refilling: set[Source] = set()
+        self._tending: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Pool {self._sources}>"
@@ -74,7 +76,7 @@ class Pool:
         """Warms the first template before anybody comes."""
         if self._settings.ready:
             self._do(self._refill(self._new_source()))
-        self._do(self._tend())
+        self._tending = asyncio.create_task(self._tend(), name="pool")
 
     async def take(self, organisation: str) -> Kernel:
         """An unclaimed kernel that no other organisation shares a template with.
@@ -110,13 +112,19 @@ class Pool:
             self._do(self._refill(self._new_source()))
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for source in self._sources:
+            source.retired = True  # nothing is filled again
+        if self._tending is not None:
+            self._tending.cancel()
+        await self._settled()  # what is being started is let come up: it ends the cleaner
         kernels = [kernel for source in self._sources for kernel in source.living]
         await asyncio.gather(*(kernel.stop("the gateway stopped") for kernel in kernels))
-        await asyncio.gather(*(source.launcher.close() for source in self._sources))
-        self._sources.clear()
+        await self._settled()  # the last kernel of a template takes it along
+        await asyncio.gather(*(self._close(source) for source in list(self._sources)))
+
+    async def _settled(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     def _living(self) -> list[Source]:
         return [source for source in self._sources if not source.retired]
@@ -153,11 +161,10 @@ class Pool:
         return source
 
     def _next_ready(self, source: Source) -> Kernel | None:
-        while source.ready:
-            kernel = source.ready.popleft()
-            if not kernel.died.done():
-                return kernel
-        return None
+        alive = (kernel for kernel in source.ready if not kernel.died.done())
+        if (kernel := next(alive, None)) is not None:
+            source.ready.remove(kernel)
+        return kernel
 
     def _lent(self, source: Source) -> int:
         return len(source.living) - len(source.ready) + source.starting
@@ -183,10 +190,16 @@ class Pool:
 
     def _buried(self, source: Source, kernel: Kernel) -> None:
         source.living.discard(kernel)
-        if kernel in source.ready:
-            source.ready.remove(kernel)
         if source.retired and not source.living and source in self._sources:
             self._do(self._close(source))
+
+    def _lost(self, source: Source, kernel: Kernel, _: object) -> None:
+        """A kernel that dies while it waits has nobody else to bury it."""
+        if kernel in source.ready:
+            source.ready.remove(kernel)
+            self._do(kernel.stop())
+            if not source.retired:
+                self._refill_later(source)
 
     def _refill_later(self, source: Source) -> None:
         if source not in self._refilling:
@@ -200,7 +213,7 @@ class Pool:
             while not source.retired and len(source.ready) < self._settings.ready:
                 kernel = await self._start(source)
                 source.ready.append(kernel)
-                kernel.died.add_done_callback(lambda _: self._refill_later(source))
+                kernel.died.add_done_callback(partial(self._lost, source, kernel))
             if source.retired:
                 await self._close(source)
         except GatewayError as error:

@@ -31,8 +31,8 @@ class PoolSettings(Section):
 class KernelSettings(Section):
     """Seconds and bytes. Output limits hold per cell and are checked on raw frames, before anything is parsed."""
 
-    launcher: Literal["forkserver", "filtered", "bwrap", "none"] = "forkserver"
-    """How a kernel is started: forked from a warmed template, or a fresh process each; `none` has no sandbox."""
+    launcher: Literal["forkserver", "filtered", "bwrap", "oci", "none"] = "forkserver"
+    """Forked from a warmed template, or a fresh process each: in bubblewrap, in a container, or without a sandbox."""
     preload: tuple[str, ...] = ("numpy", "pandas", "PIL.Image")
     """Modules that a template imports before it forks: cells find them loaded, and kernels share their memory."""
     pool: PoolSettings = PoolSettings()

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 CONTROLLERS = ("memory", "pids", "cpu")
 OWN_LEAF = "gateway"  # version 2 lets a process live only in a leaf: this process moves there, beside its kernels
-_PERIOD_MICROSECONDS = 100_000  # the kernel's default for cpu.max
+PERIOD_MICROSECONDS = 100_000  # the kernel's default for cpu.max
 _REMOVE_ATTEMPTS, _REMOVE_PAUSE_SECONDS = 200, 0.01  # a cgroup is busy for milliseconds after its last task has ended
 
 
@@ -33,18 +33,18 @@ class CgroupLimits:
 
     def files(self, version: int, controller: str) -> Mapping[str, str]:
         """What to write where, in order."""
-        quota, weight = round(self.cpus * _PERIOD_MICROSECONDS), self.cpu_weight
+        quota, weight = round(self.cpus * PERIOD_MICROSECONDS), self.cpu_weight
         written: dict[tuple[int, str], dict[str, object]] = {
             (2, "memory"): {"memory.max": self.memory_bytes, "memory.swap.max": 0, "memory.oom.group": 1},
             (2, "pids"): {"pids.max": self.tasks},
-            (2, "cpu"): {"cpu.max": f"{quota} {_PERIOD_MICROSECONDS}", "cpu.weight": weight},
+            (2, "cpu"): {"cpu.max": f"{quota} {PERIOD_MICROSECONDS}", "cpu.weight": weight},
             (1, "memory"): {
                 "memory.limit_in_bytes": self.memory_bytes,
                 "memory.memsw.limit_in_bytes": self.memory_bytes,
             },
             (1, "pids"): {"pids.max": self.tasks},
             (1, "cpu"): {
-                "cpu.cfs_period_us": _PERIOD_MICROSECONDS,
+                "cpu.cfs_period_us": PERIOD_MICROSECONDS,
                 "cpu.cfs_quota_us": quota,
                 "cpu.shares": max(2, weight * 1024 // 100),
             },
@@ -68,7 +68,7 @@ class Cgroup:
     """One kernel's, in every hierarchy that there is."""
 
     folders: tuple[Path, ...]
-    _memory_events: Path | None
+    _memory: Path | None
 
     def add(self, pid: int) -> None:
         """The process and all its threads. Raises ProcessLookupError where it is gone. Waits 10 ms on version 1."""
@@ -76,37 +76,40 @@ class Cgroup:
             (folder / "cgroup.procs").write_text(f"{pid}")
 
     def ran_out_of_memory(self) -> bool:
-        """Whether the host has killed something in it for want of memory. To be asked before `remove`."""
-        if self._memory_events is None:
+        """Whether what was killed in it was killed for want of memory. To be asked before `remove`.
+
+        Version 1 counts a kill only where it happened, which may be in a container's cgroup within that is gone by now;
+        so there a limit that was reached has to do.
+        """
+        if self._memory is None:
             return False
-        try:
-            counts = dict(line.split() for line in self._memory_events.read_text().splitlines())
-        except OSError:
-            return False
-        return counts.get("oom_kill", "0") != "0"
+        if (self._memory / "memory.events").exists():
+            counts = dict(line.split() for line in (self._memory / "memory.events").read_text().splitlines())
+            return int(counts["oom_kill"]) > 0
+        most, limit = ((self._memory / f"memory.{name}_in_bytes").read_text() for name in ("max_usage", "limit"))
+        return int(most) >= int(limit)
 
     async def remove(self) -> None:
         """Waits until its last task has left. Logs what cannot be removed."""
         for folder in self.folders:
             for _ in range(_REMOVE_ATTEMPTS):
-                try:
-                    folder.rmdir()
-                except FileNotFoundError:
+                if (problem := _remove(folder)) is None:
                     break
-                except OSError:
-                    await asyncio.sleep(_REMOVE_PAUSE_SECONDS)
-                else:
-                    break
+                await asyncio.sleep(_REMOVE_PAUSE_SECONDS)
             else:
-                log.error("a cgroup cannot be removed: %s", folder)
+                log.error("a cgroup cannot be removed: %s: %s", folder, problem)
 
 
 @dataclass(frozen=True, slots=True)
 class Cgroups:
-    """What this process may use: `hierarchies` by controller, and one line for each controller that is `missing`."""
+    """What this process may use: `hierarchies` by controller, and one line for each controller that is `missing`.
+
+    `everywhere` is where this process is in every hierarchy: a container runtime makes cgroups in all of them.
+    """
 
     hierarchies: Mapping[str, Hierarchy]
     missing: Mapping[str, str]
+    everywhere: frozenset[Path]
 
     @classmethod
     def find(
@@ -125,7 +128,8 @@ class Cgroups:
                 missing[controller] = f"version 2: {unified[2]}; version 1: `{own}` is not writable"
             else:
                 hierarchies[controller] = Hierarchy(1, own)
-        return cls(hierarchies, missing)
+        everywhere = {_own_folder(*mount, paths.get(name, "/")) for name, mount in mounted.items()}
+        return cls(hierarchies, missing, frozenset(everywhere | {each.folder for each in hierarchies.values()}))
 
     def create(self, label: str, limits: CgroupLimits) -> Cgroup:
         """An empty one with its limits set, named after this process. Raises OSError."""
@@ -144,18 +148,29 @@ class Cgroups:
                 folder.rmdir()
             raise
         memory = self.hierarchies.get("memory")
-        events = {1: "memory.oom_control", 2: "memory.events"}
-        return Cgroup(tuple(made), memory.folder / owned(label) / events[memory.version] if memory else None)
+        return Cgroup(tuple(made), memory.folder / owned(label) if memory else None)
 
     def sweep(self) -> None:
         """Removes those of gateways that were killed. Their kernels have died with them; one in use stays."""
-        for folder in {hierarchy.folder for hierarchy in self.hierarchies.values()}:
+        for folder in self.everywhere:
             for left in folder.glob(f"{PREFIX}*-*"):
-                if is_left_over(left.name):
-                    try:
-                        left.rmdir()
-                    except OSError as error:
-                        log.warning("a cgroup of a gateway that is gone cannot be removed: %s: %s", left, error)
+                if is_left_over(left.name) and (problem := _remove(left)) is not None:
+                    log.warning("a cgroup of a gateway that is gone cannot be removed: %s: %s", left, problem)
+
+
+def _remove(folder: Path) -> OSError | None:
+    """With the cgroups within, which a container runtime may have made. Returns why it cannot be done yet."""
+    try:
+        within = [each for each in folder.iterdir() if each.is_dir()]
+        for each in within:
+            if (problem := _remove(each)) is not None:
+                return problem
+        folder.rmdir()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return error
+    return None
 
 
 def _mounted(mountinfo: str) -> Mapping[str, tuple[Path, PurePosixPath]]:

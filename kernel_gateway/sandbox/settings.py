@@ -1,8 +1,9 @@
 """The `[sandbox]` section: what a kernel may touch, in numbers."""
 
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from kernel_gateway.config import Section
 
@@ -14,6 +15,16 @@ class SandboxSettings(Section):
 
     image: Path = Path("build/kernel")
     """Folder of the kernel image, as `make install` builds it; a relative one is beside the package if it is there."""
+    oci_runtime: Literal["runc", "crun"] = "runc"
+    """The program that makes containers for the launcher `oci`."""
+
+    @field_validator("oci_runtime", mode="before")
+    @classmethod
+    def _passes_descriptors_on(cls, value: object) -> object:
+        if value == "runsc":
+            raise ValueError("gVisor's `runsc` passes no open sockets on to a container; set `runc` or `crun`")
+        return value
+
     home_bytes: int = Field(256 * MIB, ge=MIB)
     """The kernel's home, a tmpfs: room for a few photographs and a CSV, small enough for fifty kernels."""
     temporary_bytes: int = Field(64 * MIB, ge=MIB)

@@ -39,7 +39,7 @@ async def test_a_dropped_connection_with_a_request_id_is_joined_again_and_the_ce
     agent = await over_http()
     first, _ = await agent.execute("runs = 0")
     assert first["status"] == "ok", first
-    code = "runs += 1\nimport time; time.sleep(1.5)\nruns"
+    code = "runs += 1\nimport time; time.sleep(3)\nruns"  # long enough for a word of progress on a loaded machine
     call = await agent.begin(code, request_id="once")
     call.cancel()
     await asyncio.gather(call, return_exceptions=True)

@@ -1,6 +1,7 @@
 """A process that is asked in JSON lines on its standard input and answers on its standard output."""
 
 import asyncio
+import contextlib
 import json
 import os
 from asyncio.subprocess import PIPE, Process
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _MAX_LINE_BYTES = 16 * 1024 * 1024
-_ANSWER_SECONDS = 60.0  # the longest answer, a batch of calls, takes a second
+_ANSWER_SECONDS = 120.0  # the longest answer, a hundred kernels of a slow launcher, takes a minute
 _STOP_SECONDS = 20.0  # closing a gateway kills its kernels first
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +25,10 @@ class Child:
 
     def __repr__(self) -> str:
         return f"<Child {self._name} pid={self._process.pid}>"
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     async def ask(self, what: str, **details: Any) -> Any:
         """Raises RuntimeError where the process has ended instead, TimeoutError where it is stuck."""
@@ -49,11 +54,14 @@ class Child:
 
 
 @asynccontextmanager
-async def child(name: str, *command: str, environment: Mapping[str, str] = os.environ) -> AsyncIterator[Child]:
-    """Started in the repository's root; its standard error is ours."""
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=PIPE, stdout=PIPE, cwd=ROOT, env=dict(environment), limit=_MAX_LINE_BYTES
-    )
+async def child(
+    name: str, *command: str, environment: Mapping[str, str] = os.environ, log: Path | None = None
+) -> AsyncIterator[Child]:
+    """Started in the repository's root; its standard error is ours, or goes into `log`."""
+    with open(log, "wb") if log else contextlib.nullcontext() as stderr:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, stderr=stderr, cwd=ROOT, env=dict(environment), limit=_MAX_LINE_BYTES
+        )
     started = Child(name, process)
     try:
         yield started

@@ -1,12 +1,17 @@
 """One figure as it was measured, and how two sides are measured in turn. No I/O of its own."""
 
 import statistics
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 Side = Callable[[], Awaitable[Sequence[float]]]
 """Measures once, or a few times, and says the milliseconds of each."""
+
+
+class UnmeasurableError(Exception):
+    """This machine or this user cannot measure a figure; the text says what would."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`peer` names what `theirs` was measured on in the same run."""
+    """`peer` names what `theirs` was measured on in the same run; `note` is what a reader of the numbers must know."""
 
     figure: str
     unit: str
@@ -27,6 +32,7 @@ class Row:
     peer: str = ""
     theirs: tuple[float, ...] = ()
     bar: Bar | None = None
+    note: str = ""
 
     @property
     def value(self) -> float:
@@ -55,6 +61,11 @@ class Row:
             "bar": self.bar.at_most if self.bar else None,
             "holds": self.holds,
         }
+
+
+def since(started: float) -> float:
+    """Milliseconds since that `time.perf_counter()`."""
+    return (time.perf_counter() - started) * 1000
 
 
 def percentile_95(samples: Sequence[float]) -> float:

@@ -10,6 +10,7 @@ import queue
 import sys
 import tempfile
 import time
+from pathlib import Path
 from subprocess import DEVNULL
 
 from jupyter_client.manager import AsyncKernelManager
@@ -30,17 +31,28 @@ class Peer:
 
     async def start(self, code):
         """Milliseconds from nothing to the reply of the first cell."""
-        # Its sockets would otherwise lie where this process runs, and stay there: the manager's names differ from them.
-        self.folder = tempfile.TemporaryDirectory(prefix="peer-")
-        started = time.perf_counter()
-        self.manager = AsyncKernelManager(transport="ipc", ip=f"{self.folder.name}/kernel")
-        await self.manager.start_kernel(stdout=DEVNULL, stderr=DEVNULL)
-        self.client = self.manager.client()
-        self.client.start_channels(hb=False)
+        started = await self._launch()
         await self._reply(self.client.execute(code))
         milliseconds = (time.perf_counter() - started) * 1000
         await self._subscribed()
         return milliseconds
+
+    async def boot(self):
+        """Milliseconds from nothing to the reply of kernel_info, by a kernel that is stopped again."""
+        started = await self._launch()
+        await self._reply(self.client.kernel_info())
+        milliseconds = (time.perf_counter() - started) * 1000
+        await self.stop()
+        return milliseconds
+
+    async def memory(self, cells):
+        """MiB: the proportional set size of a kernel of its own that ran these cells."""
+        await self.start(cells[0])
+        for code in cells[1:]:
+            await self.cell(code)
+        rollup = Path(f"/proc/{self.manager.provisioner.pid}/smaps_rollup").read_text()
+        await self.stop()
+        return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
 
     async def stop(self):
         self.client.stop_channels()
@@ -72,6 +84,16 @@ class Peer:
             await self.client.get_stdin_msg()
             self.client.input("")
         return json.loads(await self._finish(id_))
+
+    async def _launch(self):
+        # Its sockets would otherwise lie where this process runs, and stay there: the manager's names differ from them.
+        self.folder = tempfile.TemporaryDirectory(prefix="peer-")
+        started = time.perf_counter()
+        self.manager = AsyncKernelManager(transport="ipc", ip=f"{self.folder.name}/kernel")
+        await self.manager.start_kernel(stdout=DEVNULL, stderr=DEVNULL)
+        self.client = self.manager.client()
+        self.client.start_channels(hb=False)
+        return started
 
     async def _finish(self, id_, note=lambda message: None):
         """What the cell printed."""

@@ -19,7 +19,7 @@ from tests.bench import libraries
 from tests.bench.agent import Agent, connected
 from tests.bench.child import Child
 from tests.bench.environments import python_of
-from tests.bench.figures import TRIVIAL
+from tests.bench.figures.cells import TRIVIAL
 from tests.bench.marks import IN_THE_KERNEL, KERNEL_IN, KERNEL_OUT, TOOL_IN, TOOL_OUT
 from tests.bench.measurement import percentile_95
 from tests.bench.progress import Progress

@@ -15,15 +15,18 @@ _TO_THE_LEFT = (0, 4)
 
 
 def table(rows: Sequence[Row]) -> str:
+    """One line a figure; below them what has to be known of some."""
     lines = [_HEAD, *(_cells(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
-    return "\n".join(
+    shown = [
         "  ".join(
             cell.ljust(width) if column in _TO_THE_LEFT else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
-    )
+    ]
+    notes = [f"{row.figure}: {row.note}" for row in rows if row.note]
+    return "\n".join([*shown, "", *notes] if notes else shown)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -66,4 +69,5 @@ def _samples(row: Row) -> dict[str, Any]:
         "ours": [round(each, 4) for each in row.ours],
         "peer": row.peer,
         "theirs": [round(each, 4) for each in row.theirs],
+        "note": row.note,
     }

@@ -1,7 +1,7 @@
 """The gateway in a process of its own, with the reference world inside, as `kernel-gateway demo` has it.
 
-`python -m tests.bench.service FOLDER [--no-op]`. With `--no-op` the world only issues tokens, and every call to an
-upstream is answered at once in this process.
+`python -m tests.bench.service FOLDER [--no-op] [--settings JSON]`. With `--no-op` the world only issues tokens, and
+every call to an upstream is answered at once in this process. The settings are whole sections beside those set here.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from kernel_gateway import app
 from kernel_gateway.commands import AGENT_SCOPES
 from kernel_gateway.embedded import embedded_world
 from kernel_gateway.frontends.listener import bind
+from kernel_gateway.garbage import leave_out_what_stays
 from kernel_gateway.reference.world import ReferenceWorldWarning, World
 from kernel_gateway.upstreams.base import Asker, UpstreamAnswer
 from kernel_gateway.upstreams.hosts import StorageHosts
@@ -34,6 +35,7 @@ LIMITS = {
     "max_calls_per_cell": 100,  # a cell of the bench makes 50 calls
     "max_calls_per_session": 1_000_000,
 }
+SESSIONS = {"max_sessions": 100, "max_sessions_per_principal": 100}  # one agent keeps 50 for the figure of memory
 QUOTA = {
     "org": "acme",
     "policies": [
@@ -83,6 +85,10 @@ class Control:
     def marks(self) -> list[tuple[str, float]]:
         return self._marks.take()
 
+    def tasks(self) -> list[str]:
+        """What runs on the event loop, by the names of its coroutines."""
+        return sorted(getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
+
     def profile(self) -> None:
         self._profile.enable()
 
@@ -91,18 +97,20 @@ class Control:
         return by_library(self._profile)
 
 
-async def serve(folder: Path, *, no_operation: bool) -> None:
+async def serve(folder: Path, more: Mapping[str, Any], *, no_operation: bool) -> None:
     """Until standard input ends. The first line says where and how to come in."""
     if no_operation:
         app.connect = NoOperation  # type: ignore[attr-defined,assignment]  # running() takes none
+    image = {"image": str(BUILD / "kernel")}
     settings = app.Settings.of(
-        {"store": {"folder": str(folder)}, "sandbox": {"image": str(BUILD / "kernel")}, "limits": LIMITS}
+        {"store": {"folder": str(folder)}, "sandbox": image, "limits": LIMITS, "sessions": SESSIONS, **more}
     )
     async with AsyncExitStack() as stack:
         world, settings = await stack.enter_async_context(embedded_world(settings))
         running = await stack.enter_async_context(app.running(settings, embedded=True))
         bound = bind("127.0.0.1", 0)
         await stack.enter_async_context(running.serving(bound))
+        leave_out_what_stays()
         _answer(_invitation(world, bound.port))
         control = Control()
         async for line in await _standard_input():
@@ -137,10 +145,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--no-op", action="store_true")
+    parser.add_argument("--settings", type=json.loads, default={}, metavar="JSON")
     options = parser.parse_args()
     warnings.simplefilter("ignore", ReferenceWorldWarning)
     logging.basicConfig(level=logging.WARNING)
-    asyncio.run(serve(options.folder, no_operation=options.no_op))
+    asyncio.run(serve(options.folder, options.settings, no_operation=options.no_op))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ import json
 
 import pytest
 
-from tests.bench.figures import FIGURES, RUN
+from tests.bench.figures import FIGURES
+from tests.bench.figures.cells import RUN
 from tests.bench.libraries import library
 from tests.bench.measurement import Bar, Row, in_turn, percentile_95
 from tests.bench.progress import Progress
@@ -81,6 +82,11 @@ def test_the_table_names_a_broken_bar():
     lines = table([Row("cell", "ms", (7.0,), "plain", (2.0,), Bar(3.0, "ratio"))]).splitlines()
     assert lines[0].split()[0] == "figure"
     assert lines[1].endswith("ratio <= 3     NO")
+
+
+def test_what_a_reader_must_know_stands_below_the_table():
+    rows = [Row("cell", "ms", (7.0,)), Row("memory", "MiB", (9.0,), note="without the gateway")]
+    assert table(rows).splitlines()[3:] == ["", "memory: without the gateway"]
 
 
 def test_progress_is_silent_in_a_pipe():

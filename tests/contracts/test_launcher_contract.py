@@ -27,8 +27,10 @@ from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import KernelProcess
 from kernel_gateway.kernels.settings import KernelSettings
 from kernel_gateway.kernels.sockets import CHANNELS, KernelSockets
+from kernel_gateway.sandbox.cgroups import Cgroups
 from kernel_gateway.sandbox.spec import ENVIRONMENT
 
+CGROUPS = Cgroups.find()
 LAUNCHERS = get_args(KernelSettings.model_fields["launcher"].annotation)
 IMAGE = Path(__file__).parents[2] / "build" / "kernel"
 MANIFEST = {"version": 1, "servers": {}}
@@ -48,9 +50,11 @@ def settings_of(launcher):
 
 
 @pytest.fixture(params=LAUNCHERS)
-def launcher(request):
+async def launcher(request):
     """Takes the place of the shared fixture: what is built on that runs once per launcher."""
-    return kernel_launcher(Settings.of(settings_of(request.param)), unsafe=request.param == "none")
+    made = kernel_launcher(Settings.of(settings_of(request.param)), unsafe=request.param == "none")
+    yield made
+    await made.close()
 
 
 @dataclass
@@ -128,6 +132,16 @@ def holders(socket_inode):
         except OSError:
             continue
     return found
+
+
+def cgroup_of(pid):
+    """The name of its memory cgroup, or of the one around it that is the gateway's."""
+    version = CGROUPS.hierarchies["memory"].version
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        number, controllers, path = line.split(":", 2)
+        if number == "0" if version == 2 else "memory" in controllers.split(","):
+            return next((part for part in path.split("/") if part.startswith("kg-")), path)
+    return ""
 
 
 @asynccontextmanager
@@ -230,6 +244,15 @@ async def test_a_running_process_has_an_id_and_no_exit_code(launch):
     assert launched.process.returncode is None
     assert launched.process.pid in launched.members()
     assert len(launched.launcher.given) == 6
+
+
+@pytest.mark.skipif("memory" not in CGROUPS.hierarchies, reason=f"no memory cgroup here: {CGROUPS.missing}")
+async def test_every_process_of_a_kernel_is_in_the_cgroup_of_that_kernel(launch):
+    neighbour, launched = await launch(), await launch()
+    inside = {cgroup_of(pid) for pid in launched.members()}
+    assert {name.startswith(f"kg-{os.getpid()}-") for name in inside} == {True}
+    assert inside.isdisjoint(cgroup_of(pid) for pid in neighbour.members())
+    assert len(inside) == 1
 
 
 @pytest.mark.parametrize("code", [0, 7, 120])

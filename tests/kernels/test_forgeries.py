@@ -8,8 +8,8 @@ from tests.conftest import until
 END_THE_TURN = """
 kernel = get_ipython().kernel
 parent, ident = kernel.get_parent(), kernel._parent_ident['shell']
-shell = kernel.shell_channel_thread.manager.get_subshell_to_shell_channel_socket(None)
-kernel.session.send(shell, 'execute_reply', {'status': 'ok'}, parent, ident=ident)
+kernel.session.send(kernel.shell_stream, 'execute_reply', {'status': 'ok'}, parent, ident=ident)
+kernel.shell_stream.flush()
 kernel.session.send(kernel.iopub_socket, 'status', {'execution_state': 'idle'}, parent)
 """
 CALL_UNTIL_DENIED = """

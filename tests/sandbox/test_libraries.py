@@ -1,10 +1,9 @@
-"""What an agent's libraries ask of Linux is allowed, or refused so that they say it and live on. One real kernel."""
+"""What an agent's libraries ask of Linux is allowed, or refused so that they say it and live on. Real kernels."""
 
 import asyncio
 
 import pytest
 import pytest_asyncio
-import zmq.asyncio
 
 from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.kernels.kernel import Kernel
@@ -162,7 +161,7 @@ REFUSED = {
     "a server": ("import http.server as h; h.HTTPServer(('127.0.0.1', 0), None)", "OSError"),
     "a named pipe": ("import os; os.mkfifo('pipe')", "PermissionError"),
     "another owner": ("import os; os.chown('.', 0, 0)", "PermissionError"),
-    "a signal to another process": ("import os; os.kill(1, 0)", "PermissionError"),
+    "a signal to another process": ("import os; os.kill(os.getpid() + 1, 0)", "PermissionError"),
     "a signal to its group": ("import os; os.killpg(0, 0)", "PermissionError"),
     "more than its limits": ("import resource as r; r.setrlimit(r.RLIMIT_CORE, (0, 0))", "ValueError"),
     "memory without a file": ("import os; os.memfd_create('x')", "PermissionError"),
@@ -172,12 +171,12 @@ REFUSED = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def outcome():
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["forkserver", "bwrap"])
+async def outcome(request):
     """`await outcome(code)` -> None, or the name and text of the error that the cell ended with. One kernel for all."""
-    context = zmq.asyncio.Context()
-    launcher = kernel_launcher(Settings.of({"sandbox": {"image": str(IMAGE)}}))
-    kernel = await Kernel.start(launcher, KernelSettings(), context)
+    settings = Settings.of({"sandbox": {"image": str(IMAGE)}, "kernels": {"launcher": request.param}})
+    launcher = kernel_launcher(settings)
+    kernel = await Kernel.start(launcher, KernelSettings())
     await kernel.claim(EMPTY_MANIFEST, refuse, 1)
 
     async def run(code):
@@ -187,7 +186,7 @@ async def outcome():
 
     yield run
     await kernel.stop()
-    context.destroy(linger=0)
+    await launcher.close()
 
 
 @pytest.mark.parametrize("what", WORKS)

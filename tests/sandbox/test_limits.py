@@ -1,37 +1,40 @@
 """Every size limit of the sandbox, at both sides, in a real kernel."""
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 
 from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.settings import KernelSettings
+from tests.conftest import EMPTY_MANIFEST, IMAGE, LEAN, refuse
 
 MIB = 1024 * 1024
 
 
-@pytest.fixture
-async def outcome_of(gateway_settings):
+@pytest.fixture(params=["forkserver", "bwrap"])
+async def outcome_of(request, hold):
     """`outcome_of(code, **sandbox settings)` -> what the cell printed, or the name of what it raised."""
-    kernels = []
 
-    async def run(code, **sandbox):
-        settings = gateway_settings()
-        settings = Settings.of({"sandbox": {**settings.sandbox.model_dump(), **sandbox}})
-        kernel = await Kernel.start(kernel_launcher(settings), KernelSettings())
-        kernels.append(kernel)
+    @asynccontextmanager
+    async def kernel_with(settings):
+        launcher = kernel_launcher(settings)
+        kernel = await Kernel.start(launcher, KernelSettings())
+        try:
+            yield kernel
+        finally:
+            await kernel.stop()
+            await launcher.close()
 
-        async def refuse(message):
-            raise AssertionError
-
-        await kernel.claim({"version": 1, "servers": {}}, refuse, 1)
+    async def run(code, **limits):
+        settings = {"sandbox": {"image": str(IMAGE), **limits}, "kernels": {**LEAN, "launcher": request.param}}
+        kernel = await hold(kernel_with(Settings.of(settings)))
+        await kernel.claim(EMPTY_MANIFEST, refuse, 1)
         outcome = await kernel.run(code, 30, asyncio.get_running_loop().create_future())
         return outcome.outputs.error[0] if outcome.outputs.error else outcome.outputs.stdout.strip()
 
-    yield run
-    for kernel in kernels:
-        await kernel.stop()
+    return run
 
 
 @pytest.mark.parametrize(("mib", "said"), [(7, "written"), (9, "OSError")])
@@ -42,6 +45,14 @@ async def outcome_of(gateway_settings):
 async def test_a_scratch_folder_holds_its_size_and_no_more(outcome_of, setting, folder, mib, said):
     code = f"with open('{folder}/file', 'wb') as file: file.write(bytes({mib} << 20))\nprint('written')"
     assert await outcome_of(code, **{setting: 8 * MIB}) == said
+
+
+@pytest.mark.parametrize("outcome_of", ["forkserver"], indirect=True)  # bwrap 0.8 has no option for it
+@pytest.mark.parametrize(("files", "said"), [(63, "created"), (64, "OSError")])  # the folder itself is one of 64
+@pytest.mark.parametrize("folder", ["/tmp", "/dev/shm"])
+async def test_a_scratch_folder_holds_so_many_files_and_no_more(outcome_of, folder, files, said):
+    code = f"for n in range({files}): open(f'{folder}/{{n}}', 'x').close()\nprint('created')"
+    assert await outcome_of(code, max_inodes=64) == said
 
 
 @pytest.mark.parametrize(("mib", "said"), [(8, "written"), (9, "OSError")])

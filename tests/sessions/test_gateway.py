@@ -1,6 +1,7 @@
 """The outer door over real kernels and the real reference world."""
 
 import asyncio
+import sqlite3
 import time
 from dataclasses import replace
 
@@ -300,6 +301,22 @@ async def test_a_cell_can_be_interrupted_from_outside(make):
     while not await app.gateway.interrupt(me, opened.session_id):
         await asyncio.sleep(0)
     assert (await task).status == "interrupted"
+
+
+async def test_it_is_not_ready_while_the_journal_cannot_be_written_and_gives_no_answer(make, tmp_path):
+    app = await make(store={"folder": str(tmp_path / "state"), "busy_timeout_seconds": 0})
+    me = app.stdio_principal()
+    first = await app.gateway.execute(me, cell("1"))
+    assert app.gateway.ready() == (True, [])
+    other = sqlite3.connect(tmp_path / "state" / "gateway.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(GatewayError, match="the journal cannot be written"):
+        await app.gateway.execute(me, cell("2", first.session_id))
+    assert app.gateway.ready() == (False, ["the journal cannot be written"])
+    other.execute("ROLLBACK")
+    other.close()
+    await until(lambda: app.gateway.ready()[0])
+    assert [event["kind"] for event in await app.gateway.transcript(me, first.session_id)][-2:] == ["cell_ran"] * 2
 
 
 async def test_the_journal_holds_metadata_of_everything_and_no_content(make):

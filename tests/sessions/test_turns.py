@@ -184,3 +184,41 @@ async def test_a_long_cell_reports_progress_while_somebody_waits(turns, monkeypa
     await waiting(turns, turns.begin(None, b"code", cell), on_progress=on_progress)
     assert len(seen) == 3
     assert seen == sorted(seen)
+
+
+async def passes(count):
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("leaves", range(6))
+@pytest.mark.parametrize("joins", range(6))
+async def test_whoever_joins_gets_the_answer_whenever_the_first_leaves_and_the_cell_ends(monkeypatch, leaves, joins):
+    monkeypatch.setattr("kernel_gateway.sessions.turns.FIRST_PROGRESS_SECONDS", 0)
+    monkeypatch.setattr("kernel_gateway.sessions.turns.PROGRESS_SECONDS", 0)
+
+    async def nobody_reads(elapsed):
+        await asyncio.get_running_loop().create_future()
+
+    for ends in range(12):
+        turns, cell = Turns(ttl_seconds=60, max_answers=2, max_bytes=1000, clock=Clock()), Cell()
+        turn = turns.begin(KEY, b"code", cell)
+        first = waiting(turns, turn, detach=True, on_progress=nobody_reads)
+
+        async def leaving(first=first):
+            await passes(leaves)
+            first.cancel()
+
+        async def joining(turns=turns):
+            await passes(joins)
+            return await turns.wait(turns.find(KEY, b"code"), detach_on_cancel=True, on_progress=None)
+
+        async def ending(cell=cell, ends=ends):
+            await passes(ends)
+            cell.end.set_result(None)
+
+        async with asyncio.timeout(20):
+            _, answer, _ = await asyncio.gather(leaving(), joining(), ending())
+            await asyncio.wait({first})
+        assert (answer.status, cell.started, turn.state, turn.attached) == ("ok", 1, State.DONE, 0)
+        await turns.close()

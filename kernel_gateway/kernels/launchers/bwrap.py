@@ -110,7 +110,9 @@ async def enter(spec: SandboxSpec, command: list[str], fds: Iterable[int], *, te
     try:
         init_fd = await _init_of(information)
     except BaseException:
-        process.kill()
+        unfinished = BwrapProcess(process, -1)
+        unfinished.send_signal(signal.SIGKILL)
+        await unfinished.wait()
         raise
     return BwrapProcess(process, init_fd)
 

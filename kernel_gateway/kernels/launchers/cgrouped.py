@@ -2,34 +2,50 @@
 
 import asyncio
 import itertools
+import signal
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import dataclass
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.launchers import KernelProcess, Launcher
+from kernel_gateway.kernels.launchers.processes import descendants
 from kernel_gateway.sandbox.cgroups import Cgroup, CgroupLimits, Cgroups
 
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # what killed a kernel was seen by us, or told by its parent
 _numbers = itertools.count(1)  # of this process: several launchers make cgroups in one place
+
+
+@dataclass(frozen=True, slots=True)
+class KernelCgroups:
+    """Where kernels' cgroups are made, and what each may take."""
+
+    cgroups: Cgroups
+    limits: CgroupLimits
+
+    def create(self) -> Cgroup:
+        """Raises GatewayError("sandbox")."""
+        try:
+            return self.cgroups.create(f"{next(_numbers)}", self.limits)
+        except OSError as error:
+            raise GatewayError("sandbox", f"cannot make a cgroup for a kernel: {error.strerror}") from error
 
 
 class CgroupedLauncher:
     """Has the name of the launcher within. No kernel is handed out before its cgroup holds all of its processes."""
 
-    def __init__(self, inner: Launcher, cgroups: Cgroups, limits: CgroupLimits) -> None:
-        self._inner, self._cgroups, self._limits = inner, cgroups, limits
+    def __init__(self, inner: Launcher, cgroups: KernelCgroups) -> None:
+        self._inner, self._cgroups = inner, cgroups
 
     def __repr__(self) -> str:
-        return f"<CgroupedLauncher {', '.join(self._cgroups.hierarchies)} around {self._inner!r}>"
+        return f"<CgroupedLauncher {', '.join(self._cgroups.cgroups.hierarchies)} around {self._inner!r}>"
 
     @property
     def name(self) -> str:
         return self._inner.name
 
     async def launch(self, fds: Mapping[str, int]) -> "CgroupedProcess":
-        try:
-            cgroup = self._cgroups.create(f"{next(_numbers)}", self._limits)
-        except OSError as error:
-            raise GatewayError("sandbox", f"cannot make a cgroup for a kernel: {error.strerror}") from error
+        cgroup = self._cgroups.create()
         try:
             process = await self._inner.launch(fds)
         except BaseException:
@@ -39,7 +55,7 @@ class CgroupedLauncher:
         try:
             await asyncio.to_thread(_add_tree, cgroup, process.pid)
         except BaseException as error:
-            cgrouped.send_signal(9)
+            cgrouped.send_signal(signal.SIGKILL)
             await cgrouped.wait()
             if isinstance(error, OSError):
                 raise GatewayError("sandbox", f"cannot move a kernel to its cgroup: {error.strerror}") from error
@@ -74,7 +90,7 @@ class CgroupedProcess:
 
     async def _end(self) -> int:
         code = await self._inner.wait()
-        self._ran_out_of_memory = self._cgroup.ran_out_of_memory()
+        self._ran_out_of_memory = code in KILLED and self._cgroup.ran_out_of_memory()
         await self._cgroup.remove()
         return code
 
@@ -89,28 +105,15 @@ class CgroupedProcess:
 
 
 def _add_tree(cgroup: Cgroup, pid: int) -> None:
-    """The process and what it has started. A child is born in its parent's cgroup, so a pass that adds none is last."""
+    """The process and what it has started. A child is born in its parent's cgroup, so a look that finds none is last.
+
+    A process that is gone by then needs no limits.
+    """
     added: set[int] = set()
-    while missing := _tree(pid) - added:
+    missing = {pid}
+    while missing:
         for each in missing:
-            try:
+            with suppress(ProcessLookupError):
                 cgroup.add(each)
-            except ProcessLookupError:
-                continue
-            finally:
-                added.add(each)
-
-
-def _tree(pid: int) -> set[int]:
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-        except OSError:
-            continue  # it ended while we looked
-        children.setdefault(int(parent), []).append(int(folder.name))
-    found, waiting = set(), [pid]
-    while waiting:
-        found.add(here := waiting.pop())
-        waiting += children.get(here, [])
-    return found
+        added |= missing
+        missing = descendants(pid) - added

@@ -6,24 +6,42 @@ import json
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections import deque
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from kernel_gateway.errors import GatewayError
 
 _KEPT_PIECES = 40  # of standard error, each at most 4 KiB: enough for one traceback
-# Kills the process when its parent ends. The parent may have ended before, and then there is nobody to wait for.
-_TIED_TO_PARENT = (
-    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9, 0, 0, 0); os.getppid() == {parent} or os._exit(1); "
-)
 
 
 def python_command(
     python: str, packages: str, module: str, argument: Mapping[str, Any], *, flags: str = "-I", parent: int = 0
 ) -> list[str]:
     """Runs `module.main()` of the image in `packages` with one JSON argument; ends with its `parent`, if given."""
-    tied = _TIED_TO_PARENT.format(parent=parent) if parent else ""
+    tied = tied_to_parent(parent) if parent else ""
     boot = f"{tied}import site; site.addsitedir({packages!r}); from {module} import main; main()"
     return [python, flags, "-c", boot, json.dumps(argument)]
+
+
+def tied_to_parent(parent: int) -> str:
+    """Python source: the process is killed when its parent ends, and ends where that has happened already."""
+    return f"import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9, 0, 0, 0); os.getppid() == {parent} or os._exit(1); "
+
+
+def descendants(pid: int) -> set[int]:
+    """`pid` and every process that it has started, and those have, as the host's process table shows it now."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue  # it ended while we looked
+        children.setdefault(int(parent), []).append(int(folder.name))
+    found, waiting = set(), [pid]
+    while waiting:
+        found.add(here := waiting.pop())
+        waiting += children.get(here, [])
+    return found
 
 
 def fresh_start(fds: Mapping[str, int], plan: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Where the service listens: TLS 1.3, loopback, busy ports, settings."""
 
+import asyncio
 import datetime
 import ipaddress
 import ssl
@@ -64,6 +65,17 @@ async def test_tls_1_2_is_refused(serve, certificate):
     )
     with pytest.raises(httpx2.ConnectError):
         await service.http.get("/healthz")
+
+
+async def test_one_connection_too_many_hears_why_under_tls_too(serve, certificate):
+    context = client_context(certificate)
+    service = await serve(
+        tls=context, max_connections=1, tls_certificate=certificate / "cert.pem", tls_key=certificate / "key.pem"
+    )
+    assert (await service.http.get("/healthz")).status_code == 200
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port, ssl=context)
+    assert (await reader.readline()).split()[1] == b"503"
+    writer.close()
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "", "::", "10.1.2.3", "kernels.example"])

@@ -1,0 +1,25 @@
+"""What is measured, by subject: a function each, from a rig to its rows. A new one goes into FIGURES."""
+
+from collections.abc import Awaitable, Callable
+
+from tests.bench.figures.calls import call_http, call_no_op
+from tests.bench.figures.cells import cell, run
+from tests.bench.figures.leaks import leaks
+from tests.bench.figures.memory import memory
+from tests.bench.figures.starting import burst, launch, session
+from tests.bench.measurement import Row
+from tests.bench.rig import Rig
+
+Figure = Callable[[Rig], Awaitable[list[Row]]]
+
+FIGURES: dict[str, Figure] = {
+    "launch": launch,
+    "session": session,
+    "burst": burst,
+    "cell": cell,
+    "run": run,
+    "call-no-op": call_no_op,
+    "call-http": call_http,
+    "memory": memory,
+    "leaks": leaks,
+}

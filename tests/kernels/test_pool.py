@@ -1,0 +1,209 @@
+"""Ready kernels and the templates they come from, with real templates: what a session gets, and what nobody shares."""
+
+import asyncio
+import signal
+
+import pytest
+
+from kernel_gateway.app import Settings, kernel_launcher
+from kernel_gateway.errors import GatewayError
+from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.kernels.pool import Pool
+from kernel_gateway.kernels.settings import KernelSettings, PoolSettings
+from tests.conftest import EMPTY_MANIFEST, IMAGE, LEAN, refuse, until
+
+SETTINGS = Settings.of({"sandbox": {"image": str(IMAGE)}, "kernels": LEAN})
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+async def make_pool():
+    pools = []
+
+    async def start(launcher):
+        return await Kernel.start(launcher, KernelSettings())
+
+    def make(clock=None, **settings):
+        settings = {"ready": 2, "refill_delay_seconds": 0, **settings}
+        pools.append(Pool(lambda: kernel_launcher(SETTINGS), start, PoolSettings(**settings), clock or Clock()))
+        pools[-1].start()
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        await pool.close()
+
+
+async def ready(pool, number=2, source=0):
+    await until(lambda: len(pool._sources[source].ready) == number)
+
+
+async def works(kernel):
+    await kernel.claim(EMPTY_MANIFEST, refuse, 1)
+    outcome = await kernel.run("6 * 7", 30, asyncio.get_running_loop().create_future())
+    return outcome.outputs.result == "42"
+
+
+def template_of(source):
+    launcher = source.launcher
+    while hasattr(launcher, "_inner"):
+        launcher = launcher._inner
+    return launcher._template
+
+
+async def test_a_session_takes_a_ready_kernel_and_its_place_is_filled(make_pool):
+    pool = make_pool()
+    await ready(pool)
+    waiting = pool._sources[0].ready[0]
+    kernel = await pool.take("acme")
+    assert kernel is waiting
+    assert await works(kernel)
+    await ready(pool)
+    assert kernel not in pool._sources[0].ready
+
+
+async def test_an_empty_pool_starts_a_kernel_on_demand(make_pool):
+    pool = make_pool(ready=0)
+    assert pool._sources == []
+    assert await works(await pool.take("acme"))
+    assert not pool._sources[0].ready
+
+
+async def test_organisations_share_no_template(make_pool):
+    pool = make_pool(ready=1)
+    for organisation in ("acme", "globex", "acme"):
+        assert await works(await pool.take(organisation))
+    acme, globex = (next(s for s in pool._sources if s.organisation == name) for name in ("acme", "globex"))
+    assert template_of(acme) is not template_of(globex)
+    assert (acme.started >= 2, globex.started >= 1) == (True, True)
+
+
+async def test_a_second_organisation_makes_the_pool_keep_a_template_for_a_third(make_pool):
+    pool = make_pool(ready=1)
+    await pool.take("acme")
+    assert "" not in [source.organisation for source in pool._sources]
+    await pool.take("globex")
+    (spare,) = [source for source in pool._sources if not source.organisation]
+    await until(lambda: spare.ready)
+    waiting = spare.ready[0]
+    assert await pool.take("initech") is waiting
+
+
+async def test_a_ready_kernel_that_died_is_given_to_nobody_and_replaced(make_pool):
+    pool = make_pool()
+    await ready(pool)
+    dead = pool._sources[0].ready[0]
+    dead._process.send_signal(signal.SIGKILL)
+    await dead.died
+    kernel = await pool.take("acme")
+    assert kernel is not dead
+    assert await works(kernel)
+    await ready(pool)
+
+
+async def test_a_template_that_died_is_started_again(make_pool):
+    pool = make_pool()
+    await ready(pool)
+    (source,) = pool._sources
+    template, doomed = template_of(source), list(source.living)
+    template._process.send_signal(signal.SIGKILL)
+    await asyncio.gather(*(kernel.gone for kernel in doomed))
+    assert await works(await pool.take("acme"))
+    assert template_of(source) is not template
+
+
+@pytest.mark.parametrize(
+    ("limit", "passes"),
+    [({"max_kernels_per_template": 4}, 0), ({"template_seconds": 10.0}, 11.0)],
+    ids=["after so many kernels", "after so long"],
+)
+async def test_a_template_is_replaced_and_sessions_keep_their_kernels(make_pool, limit, passes):
+    clock = Clock()
+    pool = make_pool(clock, ready=1, **limit)
+    first = await pool.take("acme")
+    await first.claim(EMPTY_MANIFEST, refuse, 1)
+    old = pool._sources[0]
+    while not old.retired:
+        await until(lambda: pool._sources[-1].ready)
+        clock.now += passes
+        await (await pool.take("acme")).stop()
+    assert old.started <= 4
+    outcome = await first.run("6 * 7", 30, asyncio.get_running_loop().create_future())
+    assert outcome.outputs.result == "42"
+    await first.stop()
+    await until(lambda: old not in pool._sources)
+    await until(lambda: template_of(old).dead.done())
+
+
+async def test_before_its_limits_a_template_is_kept(make_pool):
+    clock = Clock()
+    pool = make_pool(clock, ready=0, max_kernels_per_template=3, template_seconds=10.0, idle_template_seconds=10.0)
+    for _ in range(3):
+        clock.now += 3.3
+        await (await pool.take("acme")).stop()
+    assert [source.started for source in pool._sources] == [3]
+
+
+async def test_an_idle_organisation_gives_its_template_up(make_pool):
+    clock = Clock()
+    pool = make_pool(clock, ready=0, idle_template_seconds=10.0)
+    await (await pool.take("acme")).stop()
+    clock.now = 11.0
+    await pool.take("globex")
+    await until(lambda: [source.organisation for source in pool._sources] == ["globex"])
+
+
+async def test_at_the_cap_an_idle_template_makes_room_and_a_used_one_does_not(make_pool):
+    pool = make_pool(ready=0, max_templates=1)
+    kernel = await pool.take("acme")
+    with pytest.raises(GatewayError) as refused:
+        await pool.take("globex")
+    assert (refused.value.code, refused.value.retry_after) == ("limited", 30.0)
+    await kernel.stop()
+    assert await works(await pool.take("globex"))
+
+
+async def test_recycling_leaves_sessions_alone_and_starts_the_next_ones_from_a_new_template(make_pool):
+    pool = make_pool(ready=1)
+    before = await pool.take("acme")
+    old = template_of(pool._sources[0])
+    pool.recycle()
+    after = await pool.take("acme")
+    assert await works(before)
+    assert await works(after)
+    assert template_of(pool._sources[-1]) is not old
+
+
+async def test_a_launcher_that_cannot_start_says_so_to_whoever_asks_and_the_pool_goes_on(make_pool, caplog):
+    pool = make_pool(ready=1)
+    await ready(pool, 1)
+    (source,) = pool._sources
+
+    async def broken(launcher):
+        raise GatewayError("sandbox", "no kernel today")
+
+    works_again, pool._start_kernel = pool._start_kernel, broken
+    await (await pool.take("acme")).stop()
+    with pytest.raises(GatewayError, match="no kernel today"):
+        await pool.take("acme")
+    await until(lambda: "no kernel is kept ready: no kernel today" in caplog.text)
+    pool._start_kernel = works_again
+    assert await works(await pool.take("acme"))
+    await ready(pool, 1)
+    await until(lambda: source.starting == 0)
+
+
+async def test_a_closed_pool_leaves_no_process(make_pool):
+    pool = make_pool()
+    await ready(pool)
+    kernels, template = list(pool._sources[0].living), template_of(pool._sources[0])
+    await pool.close()
+    assert all(kernel.gone.done() for kernel in kernels)
+    assert template.dead.done()
+    assert template._process.returncode is not None
