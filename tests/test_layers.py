@@ -25,6 +25,7 @@ LAYERS = [
     "kernel_gateway.sessions",
     "kernel_gateway.search",
     "kernel_gateway.gateway",
+    "kernel_gateway.attacks",
     "kernel_gateway.check",
     "kernel_gateway.frontends",
     "kernel_gateway.reference",

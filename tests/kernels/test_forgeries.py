@@ -8,8 +8,8 @@ from tests.conftest import until
 END_THE_TURN = """
 kernel = get_ipython().kernel
 parent, ident = kernel.get_parent(), kernel._parent_ident['shell']
-kernel.session.send(kernel.shell_stream, 'execute_reply', {'status': 'ok'}, parent, ident=ident)
-kernel.shell_stream.flush()
+shell = kernel.shell_stream.socket
+kernel.session.send(shell, 'execute_reply', {'status': 'ok'}, parent, ident=ident)
 kernel.session.send(kernel.iopub_socket, 'status', {'execution_state': 'idle'}, parent)
 """
 CALL_UNTIL_DENIED = """
