@@ -70,6 +70,7 @@ class Stream(OutStream):  # type: ignore[misc]
     _flush_pending: bool
 
     def flush(self) -> None:
+        """In the publisher's turn throughout: what another thread has taken to send is out before this returns."""
         if self.pub_thread is not None:
             self.pub_thread.schedule(self._flush)
 
@@ -79,4 +80,4 @@ class Stream(OutStream):  # type: ignore[misc]
             self._io_loop.add_callback(self._flush_later)
 
     def _flush_later(self) -> None:
-        self._io_loop.call_later(self.flush_interval, self._flush)
+        self._io_loop.call_later(self.flush_interval, self.flush)

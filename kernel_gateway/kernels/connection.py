@@ -5,7 +5,7 @@ import secrets
 
 from kernel_gateway.kernels.messages import Signer
 from kernel_gateway.kernels.outputs import Outputs
-from kernel_gateway.kernels.run import Pace, Run
+from kernel_gateway.kernels.run import Run
 from kernel_gateway.kernels.settings import KernelSettings
 from kernel_gateway.kernels.sockets import KernelSockets
 from kernel_gateway.kernels.stream import Stream
@@ -28,7 +28,6 @@ class Connection:
         self._iopub = Stream("iopub", "SUB", bounds, self._on_iopub, self._on_lost)
         self._control = Stream("control", "DEALER", bounds, lambda _: None, self._on_lost)
         self._signer: Signer | None = None
-        self._pace = Pace(settings.max_messages_per_second)
         self._run: Run | None = None
 
     def __repr__(self) -> str:
@@ -53,7 +52,7 @@ class Connection:
         """Sends a cell. What comes from now on belongs to it, or to nobody; the caller bounds the time, and closes."""
         id_ = secrets.token_hex(16)
         signer = self._identity()
-        self._run = Run(id_, signer, outputs, self._settings, self._pace)
+        self._run = Run(id_, signer, outputs, self._settings)
         content = {
             "code": code,
             "silent": False,

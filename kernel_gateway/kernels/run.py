@@ -33,11 +33,12 @@ class Run:
     A reply whose idle does not come ends it too, after a grace: that message may have been lost.
     """
 
-    def __init__(self, id_: str, signer: Signer, outputs: Outputs, settings: KernelSettings, pace: Pace) -> None:
+    def __init__(self, id_: str, signer: Signer, outputs: Outputs, settings: KernelSettings) -> None:
         self._loop = asyncio.get_running_loop()
         self.began: asyncio.Future[None] = self._loop.create_future()
         self.ended: asyncio.Future[str] = self._loop.create_future()
-        self._id, self._signer, self._outputs, self._settings, self._pace = id_, signer, outputs, settings, pace
+        self._id, self._signer, self._outputs, self._settings = id_, signer, outputs, settings
+        self._pace = Pace(settings.max_messages_per_second)  # of its own: no earlier cell's messages count
         self._room, self._count = settings.max_output_bytes, settings.max_output_messages
         self._status = ""
         self._idle = False

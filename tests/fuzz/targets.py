@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from kernel_ext import wire
 from kernel_gateway.kernels import messages, zmtp
 from kernel_gateway.kernels.outputs import SHOWN_KINDS, Outputs
-from kernel_gateway.kernels.run import Pace, Run
+from kernel_gateway.kernels.run import Run
 from kernel_gateway.kernels.settings import KernelSettings
 from tests.fuzz.sixth_channel import drive
 
@@ -135,7 +135,7 @@ def cell(data: bytes) -> None:
 
 async def _cell(data: bytes) -> None:
     kept = Outputs(1000, 2)
-    run = Run(ID, SIGNER, kept, SETTINGS, Pace(SETTINGS.max_messages_per_second))
+    run = Run(ID, SIGNER, kept, SETTINGS)
     replied = idle = False
     try:
         for now, line in enumerate(data.split(b"\n")):

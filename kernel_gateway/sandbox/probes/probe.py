@@ -1,5 +1,6 @@
 """What a named attack is: a cell, how it must end, and the layers that see to it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -36,7 +37,7 @@ class Probe:
     expects: tuple[str, ...] = DENIED
     ends: tuple[str, ...] = ("refused",)
     seconds: float = 10.0
-    within_seconds: float = 10.0
+    within_seconds: float = math.inf
     control: str = ""
     why_no_control: str = ""
     not_on: Mapping[str, str] = field(default_factory=dict)
@@ -46,7 +47,7 @@ class Probe:
 
     @property
     def must_end_quickly(self) -> bool:
-        return self.within_seconds < self.seconds
+        return self.within_seconds < math.inf
 
 
 def of_family(name: str, *probes: Probe) -> tuple[Probe, ...]:

@@ -199,7 +199,6 @@ def attack():
         ("MemoryError",),
         ends=("refused", "lost"),
         seconds=_ON_A_BUSY_MACHINE,
-        within_seconds=_QUICKLY,
         why_no_control=_HOSTS_MEMORY,
     ),
     Probe(
