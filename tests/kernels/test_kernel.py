@@ -182,7 +182,7 @@ async def test_the_count_begins_where_the_session_says(claim_kernel):
     assert "Cell In[5]" in outcome.outputs.error[2]
 
 
-async def test_without_its_extension_no_kernel_serves(launcher, caplog):
+async def test_without_its_extension_no_kernel_serves(launcher, start_kernel):
     class Broken:
         async def launch(self, fds):
             return await launcher.launch(fds | {"channel": 0})
