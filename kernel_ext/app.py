@@ -54,6 +54,7 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
     def prepare(self) -> None:
         """Kernel and shell, warmed. Starts no thread and opens no socket, so that a process can be forked from here."""
         super(IPKernelApp, self).initialize([])
+        self.init_pdb()
         self.kernel = AgentKernel.instance(
             parent=self, session=self.session, log=self.log, profile_dir=self.profile_dir, user_ns=self.user_ns
         )

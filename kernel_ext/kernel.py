@@ -1,14 +1,18 @@
 """Our kernel: IPython without what an agent's session never needs, and with the shortest way through a cell."""
 
+import asyncio
 import os
 import signal
 import sys
 import threading
+from functools import partial
 from typing import Any, ClassVar
 
 sys.modules["debugpy"] = None  # type: ignore[assignment]  # before ipykernel: an agent's kernel has no debugger
 
+import zmq
 from ipykernel.ipkernel import IPythonKernel
+from ipykernel.utils import _async_in_context
 from traitlets import Float, Type
 
 from kernel_ext.shell import AgentShell
@@ -64,6 +68,13 @@ class AgentKernel(IPythonKernel):  # type: ignore[misc]
             self.shell.execution_count = after
             content = {"status": "error", "ename": "KeyboardInterrupt", "evalue": "", "traceback": []}
             self.session.send(stream, "execute_reply", content, parent, ident=ident)
+
+    def _abort_queues(self, subshell_id: str | None = None) -> None:
+        """What waits behind a failed cell is aborted; the sign that ends it goes the way of a request, behind them."""
+        self._aborting = True
+        self.shell_stream.flush()
+        in_turn = _async_in_context(partial(self.shell_main, None))
+        self._end_of_aborting = asyncio.ensure_future(in_turn([zmq.Frame(b"stop aborting")]))
 
     def _send_interrupt_children(self) -> None:
         """There are none: a kernel starts no process, and may signal only itself."""
