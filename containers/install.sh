@@ -9,7 +9,7 @@ python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
     echo "Python 3.11 or later is needed; this is $(python3 --version)" >&2
     exit 1
 }
-python3 -m kernel_gateway.sandbox.host
+python3 -m kernel_gateway.sandbox.host "$1"
 
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi

@@ -58,6 +58,7 @@ async def demo(settings: Settings, options: argparse.Namespace) -> int:
         raise ConfigError(
             "the demo believes tokens that anybody here can mint: it listens on loopback only; use `serve`"
         )
+    settings = _at_the_level_there_is(settings)
     _require_layers(settings, unsafe=options.unsafe)
     async with AsyncExitStack() as stack:
         world, settings = await stack.enter_async_context(embedded_world(settings))
@@ -172,6 +173,20 @@ async def _refuse_if_open(settings: Settings) -> None:
     if finding is not None:
         text = f"will not serve: {finding.name}: {finding.detail}; see `kernel-gateway check`, or say --unsafe"
         raise GatewayError("sandbox", text)
+
+
+def _at_the_level_there_is(settings: Settings) -> Settings:
+    """The launcher that is set; without namespaces, where the host allows none, and then it is said.
+
+    Only for the demo: a service has the isolation that it was configured with, or does not start.
+    """
+    missing = [each for each in isolation.host(settings.kernels.launcher) if not (each.holds or each.optional)]
+    lesser = isolation.host("filtered")
+    if not missing or not all(each.holds or each.optional for each in lesser):
+        return settings
+    print(f"running at the `filtered` level, without namespaces: {missing[0].detail}", file=sys.stderr)
+    kernels = settings.kernels.model_copy(update={"launcher": "filtered"})
+    return settings.model_copy(update={"kernels": kernels})
 
 
 def _require_layers(settings: Settings, *, unsafe: bool) -> None:
