@@ -72,6 +72,7 @@ class Kernel:
         try:
             async with asyncio.timeout(settings.start_seconds):
                 is_up = await kernel._is_up()
+                await process.settled()
         except TimeoutError:
             is_up = False
         except BaseException:

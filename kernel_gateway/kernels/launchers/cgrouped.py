@@ -32,7 +32,7 @@ class KernelCgroups:
 
 
 class CgroupedLauncher:
-    """Has the name of the launcher within. No kernel is handed out before its cgroup holds all of its processes."""
+    """Has the name of the launcher within. A process moves to its cgroup while it starts; `settled` waits for that."""
 
     def __init__(self, inner: Launcher, cgroups: KernelCgroups) -> None:
         self._inner, self._cgroups = inner, cgroups
@@ -51,27 +51,19 @@ class CgroupedLauncher:
         except BaseException:
             await cgroup.remove()
             raise
-        cgrouped = CgroupedProcess(process, cgroup)
-        try:
-            await asyncio.to_thread(_add_tree, cgroup, process.pid)
-        except BaseException as error:
-            cgrouped.send_signal(signal.SIGKILL)
-            await cgrouped.wait()
-            if isinstance(error, OSError):
-                raise GatewayError("sandbox", f"cannot move a kernel to its cgroup: {error.strerror}") from error
-            raise
-        return cgrouped
+        return CgroupedProcess(process, cgroup)
 
     async def close(self) -> None:
         await self._inner.close()
 
 
 class CgroupedProcess:
-    """Has ended when its cgroup is gone too."""
+    """Has ended when its cgroup is gone too. `moves` is false for a process that joined its cgroup before it ran."""
 
-    def __init__(self, inner: KernelProcess, cgroup: Cgroup) -> None:
+    def __init__(self, inner: KernelProcess, cgroup: Cgroup, *, moves: bool = True) -> None:
         self._inner, self._cgroup = inner, cgroup
         self._ran_out_of_memory = False
+        self._moved = asyncio.create_task(self._move() if moves else asyncio.sleep(0), name="cgroup-move")
         self._gone = asyncio.create_task(self._end(), name="cgroup-end")
 
     def __repr__(self) -> str:
@@ -85,11 +77,22 @@ class CgroupedProcess:
     def returncode(self) -> int | None:
         return self._inner.returncode
 
+    async def _move(self) -> None:
+        await asyncio.to_thread(_add_tree, self._cgroup, self._inner.pid)
+
+    async def settled(self) -> None:
+        """Raises GatewayError("sandbox")."""
+        try:
+            await asyncio.shield(self._moved)
+        except OSError as error:
+            raise GatewayError("sandbox", f"cannot move a kernel to its cgroup: {error.strerror}") from error
+
     async def wait(self) -> int:
         return await asyncio.shield(self._gone)
 
     async def _end(self) -> int:
         code = await self._inner.wait()
+        await asyncio.wait({self._moved})
         self._ran_out_of_memory = code in KILLED and self._cgroup.ran_out_of_memory()
         await self._cgroup.remove()
         return code

@@ -150,7 +150,7 @@ class OciLauncher:
             if cgroup is not None:
                 await cgroup.remove()
             raise
-        return process if cgroup is None else CgroupedProcess(process, cgroup)
+        return process if cgroup is None else CgroupedProcess(process, cgroup, moves=False)
 
     async def _run(self, runtime: str, folder: Path, fds: Mapping[str, int], cgroup: Cgroup | None) -> OciProcess:
         run = [runtime, "--root", f"{folder / 'state'}", "run", "--preserve-fds", f"{len(fds)}"]

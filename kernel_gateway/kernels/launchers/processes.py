@@ -90,6 +90,9 @@ class ChildProcess:
     def returncode(self) -> int | None:
         return self._process.returncode
 
+    async def settled(self) -> None:
+        """It was held to its limits before it ran."""
+
     async def wait(self) -> int:
         """Until the process and all that belongs to it is gone."""
         return await asyncio.shield(self._gone)

@@ -35,6 +35,9 @@ class ForkedKernel:
     def __repr__(self) -> str:
         return f"<ForkedKernel {self.pid} {'running' if self.returncode is None else self.returncode}>"
 
+    async def settled(self) -> None:
+        """It was held to its limits before it ran."""
+
     async def wait(self) -> int:
         return await asyncio.shield(self._gone)
 
