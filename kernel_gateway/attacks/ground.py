@@ -21,14 +21,6 @@ LINGER_SECONDS = 3.0  # what a cell does after its turn comes within one
 _GOES_ON_SECONDS = 20.0  # a new kernel, or the rest of a cell that lied about its end
 _LOOK_SECONDS = 0.02
 _PEAK = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
-# Wall-clock seconds of a tenth of a second's work: a busy machine, or a small share of it, makes everything as slow.
-_STRETCH = """
-import time
-began, worked = time.monotonic(), time.process_time()
-while time.process_time() - worked < 0.1:
-    pass
-print((time.monotonic() - began) / 0.1)
-"""
 _SIBLING = """
 import os
 for folder in ("/home/kernel", "/tmp", "/dev/shm"):
@@ -84,12 +76,11 @@ class Ground:
         self._attacker = session
         code = cell(body or probe.body, {**self._bait.values, "own_blob": self._desk.blob(session)})
         deadline = self._deadline_seconds or probe.seconds
-        stretch = float((await self._run(session, _STRETCH, 10.0)).stdout) if probe.must_end_quickly else 1.0
         strays, before = session.account.strays, _reset_peak()
         async with _watched_loop() as stalls:
             began = time.monotonic()
             result = await self._run(session, code, deadline)
-            seconds = (time.monotonic() - began) / max(stretch, 1.0)
+            seconds = time.monotonic() - began
             calls = self._desk.lab.calls
             lingered = not probe.lingers or await self._strays(session, strays)
             late = self._desk.lab.calls - calls

@@ -18,6 +18,7 @@ from kernel_gateway.kernels.settings import PoolSettings
 
 log = logging.getLogger(__name__)
 
+RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS = 0.5, 30.0  # a template that was killed is back at once, a broken host later
 RETRY_FULL_SECONDS = 30.0  # an organisation that is idle gives its template up within minutes
 
 
@@ -68,12 +69,14 @@ class Pool:
         self._tasks: set[asyncio.Task[None]] = set()
         self._refilling: set[Source] = set()
         self._tending: asyncio.Task[None] | None = None
+        self._closed: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Pool {self._sources}>"
 
     def start(self) -> None:
         """Warms the first template before anybody comes."""
+        self._closed = asyncio.get_running_loop().create_future()
         if self._settings.ready:
             self._do(self._refill(self._new_source()))
         self._tending = asyncio.create_task(self._tend(), name="pool")
@@ -114,8 +117,9 @@ class Pool:
     async def close(self) -> None:
         for source in self._sources:
             source.retired = True  # nothing is filled again
-        if self._tending is not None:
+        if self._tending is not None and self._closed is not None and not self._closed.done():
             self._tending.cancel()
+            self._closed.set_result(None)
         await self._settled()  # what is being started is let come up: it ends the cleaner
         kernels = [kernel for source in self._sources for kernel in source.living]
         await asyncio.gather(*(kernel.stop("the gateway stopped") for kernel in kernels))
@@ -209,17 +213,27 @@ class Pool:
         """One after the other, so that a session that starts meanwhile is not in a queue behind all of them."""
         self._refilling.add(source)
         try:
-            await asyncio.sleep(delay_seconds)
+            await self._pause(delay_seconds)
+            patience = RETRY_FIRST_SECONDS
             while not source.retired and len(source.ready) < self._settings.ready:
-                kernel = await self._start(source)
+                try:
+                    kernel = await self._start(source)
+                except GatewayError as error:
+                    log.error("no kernel is kept ready: %s", error.message)
+                    await self._pause(patience)
+                    patience = min(2 * patience, RETRY_LAST_SECONDS)
+                    continue
                 source.ready.append(kernel)
                 kernel.died.add_done_callback(partial(self._lost, source, kernel))
             if source.retired:
                 await self._close(source)
-        except GatewayError as error:
-            log.error("no kernel is kept ready: %s", error.message)
         finally:
             self._refilling.discard(source)
+
+    async def _pause(self, seconds: float) -> None:
+        """Until then, or the pool is closed."""
+        assert self._closed is not None
+        await asyncio.wait({self._closed}, timeout=seconds)
 
     async def _close(self, source: Source) -> None:
         """Ends what nobody uses; the template stays until the last session's kernel is gone."""

@@ -91,7 +91,7 @@ class Launching:
         await channel.said(Kind.READY)
         await channel.claim(key)
         shell = self._context.socket(zmq.DEALER)
-        shell.connect(sockets.endpoint("shell"))
+        shell.connect(f"ipc://{sockets.path('shell')}")
         session = Session(key=key.encode())
         session.send(shell, session.msg("kernel_info_request"))
         _, frames = session.feed_identities(await shell.recv_multipart())

@@ -91,6 +91,17 @@ def identity(fd):
 
 
 @dataclass
+class WithoutChannel:
+    """A launcher whose kernels find something else where their way out should be."""
+
+    inner: object
+
+    async def launch(self, fds):
+        with open(os.devnull) as nothing:
+            return await self.inner.launch(fds | {"channel": nothing.fileno()})
+
+
+@dataclass
 class Launched:
     """A claimed kernel with the parts that a launcher made or was given."""
 
@@ -450,7 +461,7 @@ async def test_a_stopped_kernel_leaves_no_file_behind(launch, temporary):
 async def test_a_kernel_that_does_not_start_is_an_error_of_the_sandbox_and_leaves_nothing(launcher, temporary, caplog):
     before = descendants(os.getpid())
     with pytest.raises(GatewayError) as refused:
-        await Kernel.start(launcher, KernelSettings(start_seconds=0.001))
+        await Kernel.start(WithoutChannel(launcher), KernelSettings())
     assert refused.value.code == "sandbox"
     assert "kernel did not start" in caplog.text
     await launcher.close()

@@ -194,8 +194,8 @@ async def test_a_launcher_that_cannot_start_says_so_to_whoever_asks_and_the_pool
         await pool.take("acme")
     await until(lambda: "no kernel is kept ready: no kernel today" in caplog.text)
     pool._start_kernel = works_again
-    assert await works(await pool.take("acme"))
     await ready(pool, 1)
+    assert await works(await pool.take("acme"))
     await until(lambda: source.starting == 0)
 
 

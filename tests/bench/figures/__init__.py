@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
+from tests.bench.figures.bombs import bombs
 from tests.bench.figures.calls import call_http, call_no_op
 from tests.bench.figures.cells import cell, run
 from tests.bench.figures.leaks import leaks
@@ -21,5 +22,6 @@ FIGURES: dict[str, Figure] = {
     "call-no-op": call_no_op,
     "call-http": call_http,
     "memory": memory,
+    "bombs": bombs,
     "leaks": leaks,
 }
