@@ -3,6 +3,7 @@
 What is prepared can be forked; a process that starts afresh does both steps one after the other.
 """
 
+import faulthandler  # noqa: F401 -- ipykernel imports it later, in every child
 import io
 import logging
 import os
@@ -21,6 +22,8 @@ import zmq
 from ipykernel.control import ControlThread
 from ipykernel.heartbeat import Heartbeat
 from ipykernel.kernelapp import IPKernelApp
+from ipykernel.thread import make_selector_io_loop
+from tornado.ioloop import IOLoop
 from traitlets import Dict
 from traitlets.config import Config
 from zmq.eventloop.zmqstream import ZMQStream
@@ -60,7 +63,9 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
         )
         self.init_path()
         self.init_shell()
-        self._warm_up(_WARM_UP)
+        self.warm_up(_WARM_UP)
+        self.shell.extension_manager.load_extension("storemagic")  # as every IPython does, later
+        make_selector_io_loop().close()  # imported and run once here, asyncio and tornado are shared; no loop is kept
 
     def take_over(self, sockets: Mapping[str, int]) -> None:
         """Serves on `sockets`, by name. Nobody can speak to it before the claim: its key is unguessable until then."""
@@ -82,6 +87,7 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
 
     def start(self) -> None:
         """Until a shutdown request. Control ends first: at exit its last flush would wait ten seconds for iopub."""
+        IOLoop.current().add_callback(self.kernel.rehearse)
         super().start()
         self.control_thread.stop()
         self.control_thread.join()
@@ -102,7 +108,8 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
         self.displayhook.get_execution_count = lambda: kernel.execution_count
         self.control_thread.start()
 
-    def _warm_up(self, cells: Iterable[str]) -> None:
+    def warm_up(self, cells: Iterable[str]) -> None:
+        """Runs `cells` before there is anybody to show anything to, and forgets what they left."""
         shell = self.kernel.shell
         nowhere = _Nowhere()
         self.kernel.iopub_socket = shell.displayhook.pub_socket = shell.display_pub.pub_socket = nowhere
@@ -143,8 +150,16 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
         self.iopub_socket = self.iopub_thread.background_socket
 
     def init_heartbeat(self) -> None:
-        self.heartbeat = _InheritedHeartbeat(self.sockets[PORTS["hb"]])
-        self.heartbeat.start()
+        """Begins to beat for the first who listens; most clients never do, and it takes two threads."""
+        fd = self.sockets[PORTS["hb"]]
+        loop = self.control_thread.io_loop
+
+        def beat(*_: Any) -> None:
+            loop.remove_handler(fd)
+            self.heartbeat = _InheritedHeartbeat(fd)
+            self.heartbeat.start()
+
+        loop.add_callback(loop.add_handler, fd, beat, loop.READ)
 
 
 class _Nowhere:

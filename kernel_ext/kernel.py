@@ -56,6 +56,15 @@ class AgentKernel(IPythonKernel):  # type: ignore[misc]
         """Without the features of ipykernel whose requests are refused here: a front end would wait for replies."""
         return {**super().kernel_info, "supported_features": []}
 
+    async def rehearse(self) -> None:
+        """One request of its own through every step of the way, so that a session's first cell finds them trodden.
+
+        Nobody is addressed: its reply has no receiver, and the gateway drops what it did not ask for.
+        """
+        content = {"code": "None", "silent": False, "store_history": False, "allow_stdin": False}
+        parts = self.session.serialize(self.session.msg("execute_request", content), [b"nobody"])
+        await self.shell_main(None, [zmq.Frame(part) for part in parts])
+
     def pre_handler_hook(self) -> None:
         self.saved_sigint_handler = signal.signal(signal.SIGINT, self.iopub_thread.on_interrupt)
 

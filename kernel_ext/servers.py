@@ -6,7 +6,7 @@ tracebacks work as for any other function.
 
 import keyword
 import linecache
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kernel_ext.client import call_tool
@@ -15,14 +15,23 @@ _ASKED_BY_HELP = "getdoc"  # a method that IPython's `?` calls on anything that 
 
 
 class Server:
-    """The operations of one server, as functions."""
+    """The operations of one server, as functions, which are compiled when the first is asked for."""
 
-    def __init__(self, name: str, title: str, functions: Mapping[str, Any]) -> None:
-        self.__name__, self.__doc__ = name, f"{title}: {', '.join(functions) or 'nothing that you may use'}"
-        self.__dict__.update(functions)
+    def __init__(self, name: str, title: str, operations: Sequence[Mapping[str, Any]]) -> None:
+        names = ", ".join(operation["name"] for operation in operations) or "nothing that you may use"
+        self.__name__, self.__doc__ = name, f"{title}: {names}"
+        self._operations: Sequence[Mapping[str, Any]] = operations
+
+    def _compile(self) -> None:
+        operations, self._operations = self._operations, ()
+        if operations:
+            self.__dict__.update(_functions(self.__name__, operations))
 
     def __getattr__(self, name: str) -> Any:
         """The gateway knows why an operation is not here: a call comes back as `denied` or `not_found`."""
+        if self._operations and not name.startswith("_"):
+            self._compile()
+            return getattr(self, name)
         if name.startswith("_") or not name.isidentifier() or name == _ASKED_BY_HELP:
             raise AttributeError(f"`{self.__name__}` has no operation `{name}`")
         operation = f"{self.__name__}:{name}"
@@ -39,22 +48,23 @@ class Server:
         return f"<{self.__doc__}>"
 
     def __dir__(self) -> list[str]:
+        self._compile()
         return [name for name in self.__dict__ if not name.startswith("__")]
 
 
 def build(manifest: Mapping[str, Any]) -> dict[str, Server]:
     """The server objects by name."""
-    return {name: _server(name, server) for name, server in manifest["servers"].items()}
+    servers = manifest["servers"].items()
+    return {name: Server(name, server["title"], server["operations"]) for name, server in servers}
 
 
-def _server(name: str, server: Mapping[str, Any]) -> Server:
-    operations = server["operations"]
+def _functions(name: str, operations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     source = "\n\n".join(function_source(operation) for operation in operations)
     filename = f"<{name}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     namespace: dict[str, Any] = {"__name__": name, "_call": _call}
     exec(compile(source, filename, "exec"), namespace)  # noqa: S102
-    return Server(name, server["title"], {o["name"]: namespace[o["name"]] for o in operations})
+    return {operation["name"]: namespace[operation["name"]] for operation in operations}
 
 
 def _call(operation: str, arguments: dict[str, Any]) -> Any:

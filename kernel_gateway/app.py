@@ -97,6 +97,9 @@ class Settings(Section):
             raise complaint(error, values) from None
 
 
+MAX_MANIFESTS = 64  # kept at once, about 20 kB each
+
+
 @dataclass(frozen=True, slots=True)
 class App:
     """A running gateway. `unsafe` is what `--unsafe` makes of its kernels, in one line, or empty."""
@@ -277,9 +280,16 @@ def _manifest(served: Catalog) -> Callable[[Catalog], dict[str, Any]]:
     servers = manifest(served)["servers"].items()
     none_usable = {name: {"title": server["title"], "operations": []} for name, server in servers}
 
+    made: dict[tuple[str, ...], dict[str, Any]] = {}  # by what its caller may use: a handful of sets
+
     def of(usable: Catalog) -> dict[str, Any]:
-        own = manifest(usable)
-        return {**own, "servers": none_usable | own["servers"]}
+        allowed = tuple(operation.id for operation in usable.operations)
+        if allowed not in made:
+            if len(made) >= MAX_MANIFESTS:
+                made.clear()
+            own = manifest(usable)
+            made[allowed] = {**own, "servers": none_usable | own["servers"]}
+        return made[allowed]
 
     return of
 

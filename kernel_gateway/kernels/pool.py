@@ -207,13 +207,12 @@ class Pool:
 
     def _refill_later(self, source: Source) -> None:
         if source not in self._refilling:
-            self._do(self._refill(source, self._settings.refill_delay_seconds))
+            self._do(self._refill(source))
 
-    async def _refill(self, source: Source, delay_seconds: float = 0.0) -> None:
+    async def _refill(self, source: Source) -> None:
         """One after the other, so that a session that starts meanwhile is not in a queue behind all of them."""
         self._refilling.add(source)
         try:
-            await self._pause(delay_seconds)
             patience = RETRY_FIRST_SECONDS
             while not source.retired and len(source.ready) < self._settings.ready:
                 try:

@@ -12,10 +12,8 @@ MIB = 1024 * 1024
 class PoolSettings(Section):
     """Kernels that wait for a session, and the templates they come from."""
 
-    ready: int = Field(4, ge=0, le=100)
-    """Kept ready per template: sessions that start at once take them; about 11 MB each. 0: start on demand."""
-    refill_delay_seconds: float = Field(0.05, ge=0)
-    """After a kernel was taken its place is filled this much later: the session's first cell has the processor."""
+    ready: int = Field(8, ge=0, le=100)
+    """Kept ready per template: sessions that start at once take them; about 9 MB each. 0: start on demand."""
     max_templates: int = Field(8, ge=1)
     """One an organisation, about 100 MB each; idle ones are given up for others."""
     max_kernels_per_template: int = Field(1000, ge=1)

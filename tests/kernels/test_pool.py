@@ -30,7 +30,7 @@ async def make_pool():
         return await Kernel.start(launcher, KernelSettings())
 
     def make(clock=None, **settings):
-        settings = {"ready": 2, "refill_delay_seconds": 0, **settings}
+        settings = {"ready": 2, **settings}
         pools.append(Pool(lambda: kernel_launcher(SETTINGS), start, PoolSettings(**settings), clock or Clock()))
         pools[-1].start()
         return pools[-1]

@@ -26,8 +26,9 @@ class Probe:
     - stopped: the deadline of `seconds` ended it
 
     With all layers of `stopped_by` gone the attack gets through: `control` is then run in place of `body` where it has
-    to differ, and `why_no_control` says why there is none. `within_seconds` bound how long an attack on the
-    host's resources may last on an otherwise idle machine; the bench measures it. `lingers`: the cell acts after its turn, which the host waits for.
+    to differ, and `why_no_control` says why there is none. `within_seconds` bound how long an attack on the host's
+    resources may last on an otherwise idle machine; the bench measures it. `lingers`: the cell acts after its turn,
+    which the host waits for.
     `not_on` holds launchers that make no such promise, with the reason.
     """
 
