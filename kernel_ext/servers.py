@@ -49,12 +49,17 @@ class Server:
 
     def __dir__(self) -> list[str]:
         self._compile()
-        return [name for name in self.__dict__ if not name.startswith("__")]
+        return [name for name in self.__dict__ if not name.startswith("_")]
 
 
 def build(manifest: Mapping[str, Any]) -> dict[str, Server]:
     """The server objects by name."""
     servers = manifest["servers"].items()
+    for _, server in servers:
+        for operation in server["operations"]:
+            for name in (operation["name"], *(parameter["name"] for parameter in operation["parameters"])):
+                if not name.isidentifier() or keyword.iskeyword(name):
+                    raise ValueError(f"`{name}` is not a Python name")  # it would be source
     return {name: Server(name, server["title"], server["operations"]) for name, server in servers}
 
 
@@ -89,8 +94,6 @@ def function_source(operation: Mapping[str, Any]) -> str:
 
 def _parameter(parameter: Mapping[str, Any]) -> str:
     name, annotation = parameter["name"], parameter["annotation"]
-    if not name.isidentifier() or keyword.iskeyword(name):
-        raise ValueError(f"`{name}` is not a parameter name")
     return f"{name}: {annotation!r}" if parameter["required"] else f"{name}: {annotation + ' | None'!r} = None"
 
 

@@ -167,7 +167,7 @@ def test_a_parameter_name_that_is_not_python_is_refused():
             {"name": "x): import os #", "required": True, "annotation": "str", "description": "", "choices": []}
         ],
     }  # fmt: skip
-    with pytest.raises(ValueError, match="not a parameter name"):
+    with pytest.raises(ValueError, match="not a Python name"):
         build({"servers": {"a": {"title": "A", "operations": [operation]}}})
 
 
