@@ -102,7 +102,7 @@ async def check(settings: Settings, options: argparse.Namespace) -> int:
         holds &= _show(finding, options.json)
     if holds:
         async with _kernels(settings, unsafe=options.unsafe) as start_kernel:
-            async for finding in isolation.attacks(start_kernel, settings.kernels.launcher):
+            async for finding in isolation.attacks(start_kernel, settings.kernels.launcher, isolation.PROBES):
                 holds &= _show(finding, options.json)
     return 0 if holds else 1
 

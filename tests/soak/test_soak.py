@@ -1,4 +1,4 @@
-"""Sixty sessions with random ends; `python -m tests.soak` runs a thousand."""
+"""Thirty sessions with random ends; `python -m tests.soak` runs a thousand."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.soak.run import soak
 
 @pytest.mark.timeout(240)
 async def test_nothing_is_left_of_sessions_whose_kernels_templates_and_clients_end_at_random():
-    done = await soak(60, 1, Progress())
+    done = await soak(30, 1, Progress())
     assert done.left == dict.fromkeys(done.left, 0)
     assert {"processes", "zombies", "orphans", "cgroups", "mounts", "files", "descriptors", "tasks"} <= set(done.left)
     assert set(done.fates) == {fate.__name__ for fate in FATES}
