@@ -14,7 +14,6 @@ from pydantic import Field, ValidationError
 
 from catalog import Catalog
 from catalog.document import DocumentError
-from catalog.manifest import manifest
 from catalog.reviewed import REVIEWED, SPECS, load_served
 from kernel_gateway.audit.digests import keyed_digest
 from kernel_gateway.audit.journal import Journal
@@ -56,6 +55,7 @@ from kernel_gateway.sandbox.cgroups import CgroupLimits, Cgroups
 from kernel_gateway.sandbox.images import KernelImage
 from kernel_gateway.sandbox.settings import SandboxSettings
 from kernel_gateway.sandbox.spec import compose, this_interpreter
+from kernel_gateway.sessions.manifests import manifests
 from kernel_gateway.sessions.session import Services
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.store.database import Database
@@ -95,9 +95,6 @@ class Settings(Section):
             return cls.model_validate(values)
         except ValidationError as error:
             raise complaint(error, values) from None
-
-
-MAX_MANIFESTS = 64  # kept at once, about 20 kB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +190,7 @@ async def running(
         stack.push_async_callback(pool.close)
 
         digests = keys.secret("digests")
-        manifest_of = _manifest(reachable)
+        manifest_of = manifests(reachable)
         services = Services(
             take_kernel=pool.take,
             manifest=lambda principal: manifest_of(gateway.catalog_for(principal)),
@@ -273,25 +270,6 @@ def _catalog(settings: Settings) -> tuple[Catalog, list[str]]:
         if name not in known:
             raise ConfigError(f"`upstreams.{name}`: no document is called so; there is {', '.join(sorted(known))}")
     return served, unreviewed
-
-
-def _manifest(served: Catalog) -> Callable[[Catalog], dict[str, Any]]:
-    """Makes what a kernel is given: all servers, so that a call of what its caller may not use says what is missing."""
-    servers = manifest(served)["servers"].items()
-    none_usable = {name: {"title": server["title"], "operations": []} for name, server in servers}
-
-    made: dict[tuple[str, ...], dict[str, Any]] = {}  # by what its caller may use: a handful of sets
-
-    def of(usable: Catalog) -> dict[str, Any]:
-        allowed = tuple(operation.id for operation in usable.operations)
-        if allowed not in made:
-            if len(made) >= MAX_MANIFESTS:
-                made.clear()
-            own = manifest(usable)
-            made[allowed] = {**own, "servers": none_usable | own["servers"]}
-        return made[allowed]
-
-    return of
 
 
 def _without_reference_keys(fetch: HttpFetch) -> Callable[[str], Any]:

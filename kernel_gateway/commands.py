@@ -24,6 +24,7 @@ from kernel_gateway.frontends.settings import ServerSettings
 from kernel_gateway.garbage import leave_out_what_stays
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.reference.issuer import Minter
+from kernel_gateway.sandbox.probes import PROBES
 
 Command = Callable[[Settings, argparse.Namespace], Awaitable[int]]
 
@@ -102,7 +103,7 @@ async def check(settings: Settings, options: argparse.Namespace) -> int:
         holds &= _show(finding, options.json)
     if holds:
         async with _kernels(settings, unsafe=options.unsafe) as start_kernel:
-            async for finding in isolation.attacks(start_kernel, settings.kernels.launcher, isolation.PROBES):
+            async for finding in isolation.attacks(start_kernel, settings.kernels.launcher, PROBES):
                 holds &= _show(finding, options.json)
     return 0 if holds else 1
 

@@ -96,7 +96,7 @@ async def test_check_prints_a_line_per_layer_and_per_attack_and_none_gets_throug
     gateway_settings, monkeypatch, capsys
 ):
     """The quick ones; all of them are run by tests/sandbox, and by the command itself in CI."""
-    monkeypatch.setattr("kernel_gateway.check.PROBES", QUICK)
+    monkeypatch.setattr("kernel_gateway.commands.PROBES", QUICK)
     done = await commands.check(gateway_settings(), argparse.Namespace(json=True, unsafe=False))
     findings = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     missing = [each["name"] for each in findings if not (each["holds"] or each["optional"])]
