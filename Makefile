@@ -33,6 +33,12 @@ sandbox: install ## every named attack in a real kernel
 bench: dev ## the figures of SPECIFICATION.md, into build/bench.json
 	@$(PY) -m tests.bench
 
+fuzz: dev ## what a kernel can say to the gateway, for ten minutes
+	@$(PY) -m tests.fuzz --seconds 600
+
+soak: dev ## a thousand sessions with random kills; nothing may be left
+	@$(PY) -m tests.soak
+
 lock: dev ## compile the lock files again
 	@$(PY) -m pip install --quiet uv
 	@cd requirements && ../.venv/bin/uv pip compile $(UV) ../pyproject.toml --extra build -o gateway.txt
@@ -41,4 +47,4 @@ lock: dev ## compile the lock files again
 
 UV := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet
 
-.PHONY: help install dev node demo test check sandbox bench lock
+.PHONY: help install dev node demo test check sandbox bench fuzz soak lock
