@@ -67,12 +67,11 @@ class Template:
         try:
             pid = self._fork(dict(zip(request["names"], fds, strict=True)), request)
             pidfd = os.pidfd_open(pid)
-        except OSError as error:
-            self._tell({"id": request["id"], "failed": f"{error.strerror}"})
-        else:
             self._children[pidfd] = pid, request["id"]
             self._poll.register(pidfd, select.POLLIN)
             self._tell({"id": request["id"]}, [pidfd])
+        except OSError as error:  # a child that nobody holds ends when the gateway closes its sockets
+            self._tell({"id": request["id"], "failed": f"{error.strerror}"})
         finally:
             for fd in fds:
                 os.close(fd)

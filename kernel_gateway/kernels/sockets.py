@@ -4,13 +4,12 @@ No folder is shared with the sandbox and no socket is created in it; the paths l
 """
 
 import os
-import shutil
 import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernel_gateway.sandbox.owned import PREFIX, is_left_over, owned
+from kernel_gateway.sandbox.owned import PREFIX, is_left_over, owned, remove
 
 CHANNELS = ("shell", "iopub", "stdin", "hb", "control")
 
@@ -51,7 +50,7 @@ class KernelSockets:
     def close(self) -> None:
         self.release()
         self.channel.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.folder)
 
 
 def sweep() -> None:
@@ -59,6 +58,6 @@ def sweep() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
         try:
             if is_left_over(folder.name) and folder.lstat().st_uid == os.getuid():
-                shutil.rmtree(folder, ignore_errors=True)
+                remove(folder)
         except FileNotFoundError:
             continue

@@ -1,9 +1,12 @@
-"""Names for what a gateway leaves on the host while it runs: the name says whose it is, so that a later one may sweep.
+"""What a gateway leaves on the host while it runs: its name says whose it is, so that a later one may sweep it.
 
 Standard library only.
 """
 
 import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
 
 PREFIX = "kg-"
 
@@ -27,3 +30,29 @@ def _runs(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def remove(folder: Path) -> None:
+    """With what cells left in it: folders of any depth, also such as may not be listed. What cannot go stays."""
+    with suppress(OSError):
+        if folder.is_symlink():
+            return
+        while folders := _emptied(folder):
+            for each in folders:
+                for inner in _emptied(each):
+                    inner.chmod(0o700)
+                    inner.rename(folder / secrets.token_hex(16))  # a level up: it may be too deep to descend
+                each.rmdir()
+        folder.rmdir()
+
+
+def _emptied(folder: Path) -> list[Path]:
+    """Unlinks all but the folders in it; returns those."""
+    folder.chmod(0o700)
+    folders = []
+    for each in folder.iterdir():
+        if each.is_dir() and not each.is_symlink():
+            folders.append(each)
+        else:
+            each.unlink()
+    return folders

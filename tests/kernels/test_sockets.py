@@ -1,12 +1,25 @@
 """The sockets' folders: private, short, and gone when nobody needs them."""
 
+import asyncio
 import os
 import stat
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
+import pytest
+
+from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.kernels.sockets import KernelSockets, sweep
+from kernel_gateway.sandbox.owned import remove
+from tests.conftest import EMPTY_MANIFEST, IMAGE, refuse
+
+
+@pytest.fixture
+def launcher():
+    kernels = {"launcher": "filtered", "preload": []}
+    return kernel_launcher(Settings.of({"sandbox": {"image": str(IMAGE)}, "kernels": kernels}))
 
 
 def test_the_folder_is_private_and_goes_with_its_sockets():
@@ -36,3 +49,35 @@ def test_what_a_killed_gateway_left_is_swept_and_nothing_else(tmp_path, monkeypa
         "kg-notes",
     ]
     mine.close()
+
+
+DIG = "import os\nfor _ in range(1200):\n    os.mkdir('d'); os.chdir('d')"  # deeper than Python descends
+
+
+def test_what_a_cell_left_goes_however_deep_it_lies_and_whatever_its_mode(tmp_path):
+    left, kept = tmp_path / "left", tmp_path / "kept"
+    (kept / "inside").mkdir(parents=True)
+    left.mkdir()
+    (left / "elsewhere").symlink_to(kept)
+    (left / "wide").mkdir()
+    for name in ("a", "b"):
+        (left / "wide" / name).mkdir()
+        (left / "wide" / name / "file").write_text("text")
+    (left / "wide").chmod(0o300)
+    subprocess.run([sys.executable, "-c", f"{DIG}\nos.chmod('.', 0)"], cwd=left, check=True)
+    (tmp_path / "link").symlink_to(kept)
+    for each in (left, tmp_path / "link", tmp_path / "absent"):
+        remove(each)
+    assert not left.exists()
+    assert (kept / "inside").is_dir()
+
+
+async def test_a_kernel_without_namespaces_that_dug_too_deep_is_gone_with_its_folder(start_kernel, launcher):
+    kernel = await start_kernel()
+    await kernel.claim(EMPTY_MANIFEST, refuse, 1)
+    outcome = await kernel.run(f"{DIG}\nprint(os.environ['HOME'])", 30, asyncio.get_running_loop().create_future())
+    home = Path(outcome.outputs.stdout.strip())
+    assert home.exists()
+    await kernel.stop()
+    assert kernel.gone.done()
+    assert not home.exists()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import secrets
 import stat
 from pathlib import Path
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from kernel_gateway.app import Settings, kernel_launcher
+from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.settings import KernelSettings
-from tests.conftest import IMAGE, refuse
+from kernel_gateway.kernels.sockets import KernelSockets
+from tests.conftest import IMAGE, refuse, until
 
 CANARY = "canary-"  # and a number of its own, so that this file's own text is not what is found
 
@@ -151,3 +154,23 @@ async def test_a_module_that_cannot_be_preloaded_is_an_error_of_the_start(preloa
             await Kernel.start(launcher, KernelSettings())
     finally:
         await launcher.close()
+
+
+async def test_an_answer_that_finds_no_free_descriptor_is_an_error_and_not_waited_for_for_ever(start_kernel, launcher):
+    await start_kernel()
+    inner = launcher
+    while hasattr(inner, "_inner"):
+        inner = inner._inner
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    sockets = KernelSockets.open()
+    asked = asyncio.create_task(inner.launch(sockets.fds()))
+    await until(lambda: inner._template._asked)
+    os.close(free := os.dup(0))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        with pytest.raises(GatewayError, match="no free descriptor"):
+            await asked
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        sockets.close()
+    await start_kernel()

@@ -5,7 +5,6 @@ socket, signal nobody and open no file but the image's and its own folder's. Wha
 """
 
 import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from kernel_gateway.kernels.launchers.forkserver import ForkserverLauncher
 from kernel_gateway.kernels.launchers.none import PlainProcess
 from kernel_gateway.kernels.launchers.processes import python_command, spawn
 from kernel_gateway.kernels.launchers.template import ForkedKernel
-from kernel_gateway.sandbox.owned import owned
+from kernel_gateway.sandbox.owned import owned, remove
 from kernel_gateway.sandbox.spec import IMAGE
 
 
@@ -30,7 +29,7 @@ class FilteredLauncher(ForkserverLauncher):
         try:
             return await template.fork(fds, home, self._spec.environment_in(home))
         except BaseException:
-            shutil.rmtree(home, ignore_errors=True)
+            remove(home)
             raise
 
     async def _enter(self, argument: Mapping[str, Any]) -> KernelProcess:
@@ -41,7 +40,7 @@ class FilteredLauncher(ForkserverLauncher):
             environment = self._spec.environment_in(home)
             process = await spawn(python, command, [argument["control"]], environment, str(home))
         except BaseException:
-            shutil.rmtree(home, ignore_errors=True)
+            remove(home)
             raise
         return PlainProcess(process, home)
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import tempfile
 from asyncio.subprocess import Process
@@ -11,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kernel_gateway.kernels.launchers.processes import ChildProcess, fresh_start, python_command, spawn
-from kernel_gateway.sandbox.owned import owned
+from kernel_gateway.sandbox.owned import owned, remove
 from kernel_gateway.sandbox.spec import IMAGE, SandboxSpec
 
 
@@ -25,7 +24,7 @@ class PlainProcess(ChildProcess):
     async def _end(self) -> int:
         code = await super()._end()
         self._kill_group(signal.SIGKILL)
-        await asyncio.to_thread(shutil.rmtree, self._home, ignore_errors=True)
+        await asyncio.to_thread(remove, self._home)
         return code
 
     def send_signal(self, signum: int) -> None:
@@ -55,7 +54,7 @@ class PlainLauncher:
             (home / "tmp").mkdir()
             process = await spawn(python, command, fds.values(), self._spec.environment_in(home), f"{home}")
         except BaseException:
-            shutil.rmtree(home, ignore_errors=True)
+            remove(home)
             raise
         return PlainProcess(process, home)
 

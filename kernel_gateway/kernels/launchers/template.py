@@ -5,7 +5,6 @@ import asyncio
 import itertools
 import json
 import os
-import shutil
 import signal
 import socket
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.launchers import KernelProcess
 from kernel_gateway.kernels.launchers.processes import readable
+from kernel_gateway.sandbox.owned import remove
 
 _NEWS_BYTES = 4096
 _LATE_STATUS_SECONDS = 1.0  # a child's exit status follows its end; it is missing where the template died first
@@ -58,7 +58,7 @@ class ForkedKernel:
         os.close(self._pidfd)
         self._pidfd = -1
         if self._home is not None:
-            await asyncio.to_thread(shutil.rmtree, self._home, ignore_errors=True)
+            await asyncio.to_thread(remove, self._home)
         await asyncio.wait({self._status}, timeout=_LATE_STATUS_SECONDS)
         told = self._status.done() and not self._status.cancelled()
         self.returncode = self._status.result() if told else -signal.SIGKILL
@@ -144,8 +144,9 @@ class Template:
             for fd in fds:
                 signal.pidfd_send_signal(fd, signal.SIGKILL)
                 os.close(fd)
-        elif "failed" in news:
-            asked.set_exception(GatewayError("sandbox", f"the template cannot fork: {news['failed']}"))
+        elif not fds:
+            reason = news.get("failed", "its answer found no free descriptor here")
+            asked.set_exception(GatewayError("sandbox", f"the template cannot fork: {reason}"))
         else:
             asked.set_result(fds[0])
 

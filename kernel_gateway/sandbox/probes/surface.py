@@ -178,6 +178,16 @@ def attack():
         why_no_control="many hosts keep it to their own root",
     ),
     Probe(
+        "leave descriptors under way, which count for every kernel",
+        """
+import socket
+def attack():
+    near, far = socket.socketpair()
+    return socket.send_fds(near, [b"held"], [near.fileno()] * 250)
+""",
+        ("seccomp",),
+    ),
+    Probe(
         "put its own pages into a pipe",
         """
 def attack():
