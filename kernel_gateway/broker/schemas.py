@@ -33,20 +33,20 @@ class Schemas:
             raise GatewayError("invalid", "arguments must be an object of keyword arguments")
         try:
             size = len(json.dumps(arguments, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
-            validator = _compiled(self._arguments, operation, operation.arguments)
-            if not validator.is_valid(arguments):
-                raise GatewayError("invalid", complaint(operation, next(validator.iter_errors(arguments))))
+            _compiled(self._arguments, operation, operation.arguments).validate(arguments)
+        except ValidationError as error:
+            raise GatewayError("invalid", complaint(operation, error)) from None
         except (ValueError, RecursionError) as error:
             raise GatewayError("invalid", f"the arguments of `{operation.id}` are not plain JSON") from error
         return arguments, size
 
     def check_answer(self, operation: Operation, body: object) -> None:
         """Raises UpstreamError `upstream_invalid`, naming the place in the description, which holds nothing secret."""
-        validator = _compiled(self._answers, operation, operation.answer)
         try:
-            if validator.is_valid(body):
-                return
-            broken = "/".join(str(step) for step in next(validator.iter_errors(body)).schema_path)
+            _compiled(self._answers, operation, operation.answer).validate(body)
+            return
+        except ValidationError as error:
+            broken = "/".join(str(step) for step in error.schema_path)
         except (ValueError, RecursionError):
             broken = "it is nested too deeply"
         message = f"`{operation.server}` answered `{operation.name}` against its own description ({broken[:MAX_WORDS]})"
@@ -103,10 +103,13 @@ def _told(operation: Operation, error: ValidationError) -> str:
     if error.kind.name == "enum":
         return _one_of(getattr(error.kind, "options", []))
     if error.kind.name == "additionalProperties":
-        unexpected = getattr(error.kind, "unexpected", [])
+        properties = _properties(operation, error)
+        first = getattr(error.kind, "unexpected", [])  # it may name no others
+        names = error.instance if isinstance(error.instance, dict) else {}
+        unexpected = list(dict.fromkeys([*first, *(name for name in names if name not in properties)]))
         named = ", ".join(quoted(name, 40) for name in unexpected[:_MAX_UNEXPECTED])
         more = len(unexpected) - _MAX_UNEXPECTED
-        known = ", ".join(f"`{name}`" for name in _properties(operation, error)) or "no arguments"
+        known = ", ".join(f"`{name}`" for name in properties) or "no arguments"
         named += f" and {more} more" if more > 0 else ""
         return f"{named} {'is' if len(unexpected) == 1 else 'are'} unexpected; takes {known}"
     return error.message

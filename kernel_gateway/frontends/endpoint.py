@@ -20,7 +20,7 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.frontends.asgi import AsgiApp, AsgiHandler
 from kernel_gateway.frontends.challenge import Call, call_in
 from kernel_gateway.frontends.handler import Door
-from kernel_gateway.frontends.protocol_sessions import ProtocolSessions
+from kernel_gateway.frontends.protocol_sessions import share_out
 from kernel_gateway.frontends.settings import ServerSettings
 
 _CALLERS = 256  # whose counterpart in the SDK is kept, made from the same verified token
@@ -42,7 +42,7 @@ def session_manager(server: MCPServer[Any], settings: ServerSettings) -> Streama
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
     manager = server.session_manager
-    manager.asgi_app = ProtocolSessions(manager, settings.max_mcp_sessions_per_principal)  # type: ignore[assignment]
+    share_out(manager, settings.max_mcp_sessions_per_principal)
     return manager
 
 

@@ -24,6 +24,11 @@ _ACCEPTS = REQUESTS | {Kind.READY, Kind.CLAIMED}
 _READ_BYTES = 256 * 1024
 BROKE_PROTOCOL = "it broke the protocol of"
 
+SECONDS_PER_MESSAGE = 0.001
+"""Between two, on average: each costs the event loop 0.1 ms, so that a kernel takes a tenth of it from all others."""
+BURST_SECONDS = 0.1
+"""A hundred messages may come at once: more than a cell may have under way."""
+
 
 class Bridge:
     """Owns `sock`. `ready` and `broken` are futures: the kernel's own words, and why the channel ended."""
@@ -40,6 +45,7 @@ class Bridge:
         self._requests: dict[int, asyncio.Task[None]] = {}
         self._outgoing: deque[tuple[Iterator[bytes], asyncio.Future[None]]] = deque()
         self._writable = asyncio.Event()
+        self._paid_until = 0.0
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
 
     def __repr__(self) -> str:
@@ -74,12 +80,19 @@ class Bridge:
             while data := await loop.sock_recv(self._sock, _READ_BYTES):
                 for message in self._decoder.feed(data):
                     await self._dispatch(message)
+                    if pause := self._pause(loop.time()):
+                        await asyncio.sleep(pause)
                 await asyncio.sleep(0)  # a kernel that never stops sending still lets everybody else run
             self._end("it closed the sixth channel")
         except WireError as error:
             self._end(f"{BROKE_PROTOCOL} the sixth channel: {error}")
         except OSError as error:
             self._end(f"the channel failed: {error.strerror}")
+
+    def _pause(self, now: float) -> float:
+        """Seconds until the next message is taken, after one more."""
+        self._paid_until = max(self._paid_until, now) + SECONDS_PER_MESSAGE
+        return max(0.0, self._paid_until - now - BURST_SECONDS)
 
     async def _write(self) -> None:
         """One frame of each answer in turn, so that a small answer never waits for a large one."""

@@ -11,6 +11,13 @@ from kernel_gateway.kernels.messages import Signer, read
 from kernel_gateway.kernels.outputs import SHOWN_KINDS, Outputs
 from kernel_gateway.kernels.settings import KernelSettings
 
+MAX_REPLIES = 100
+"""Messages on the shell connection that are looked at while a cell runs: an honest kernel sends one."""
+MAX_STATUSES = 1_000
+"""Messages beyond the caps that are looked at because they could say that the cell is idle."""
+MAX_PAGES = 8
+"""Pages of one reply: IPython sends one for each `name?`."""
+
 _SMALL_BYTES = 4096  # a status message is about 600 bytes: these are read even when output is being dropped
 
 
@@ -40,6 +47,7 @@ class Run:
         self._id, self._signer, self._outputs, self._settings = id_, signer, outputs, settings
         self._pace = Pace(settings.max_messages_per_second)  # of its own: no earlier cell's messages count
         self._room, self._count = settings.max_output_bytes, settings.max_output_messages
+        self._replies, self._statuses = MAX_REPLIES, MAX_STATUSES
         self._status = ""
         self._idle = False
         self._grace: asyncio.TimerHandle | None = None
@@ -54,7 +62,7 @@ class Run:
         outputs = self._outputs
         self._room, self._count = self._room - sum(map(len, parts)), self._count - 1
         over = self._room < 0 or self._count < 0 or not self._pace.allows(now)
-        answer = None if over and not _may_be_status(parts) else self._signer.answer(parts, self._id)
+        answer = None if over and not self._is_looked_at(parts) else self._signer.answer(parts, self._id)
         if answer is None:
             outputs.dropped_messages += over
         elif answer.kind == "execute_input":
@@ -70,19 +78,27 @@ class Run:
 
     def on_shell(self, parts: Sequence[bytes]) -> None:
         """The reply. `aborted` cannot be true of the only cell that was sent."""
-        if self._status or sum(map(len, parts)) > self._settings.max_reply_bytes:
+        self._replies -= 1
+        if self._status or self._replies < 0 or sum(map(len, parts)) > self._settings.max_reply_bytes:
             return
         answer = self._signer.answer(parts, self._id)
         if answer is None or answer.kind != "execute_reply":
             return
         content = read(answer.content) or {}
         payload = content.get("payload")
-        for page in payload if isinstance(payload, list) else ():  # what `name?` answers
+        for page in payload[:MAX_PAGES] if isinstance(payload, list) else ():  # what `name?` answers
             if isinstance(page, dict) and page.get("source") == "page":
                 self._outputs.take("display_data", page)
         self._status = "ok" if content.get("status") == "ok" else "error"
         self._grace = self._loop.call_later(self._settings.idle_grace_seconds, self._end_without_idle)
         self._end_if_over()
+
+    def _is_looked_at(self, parts: Sequence[bytes]) -> bool:
+        """Of what is over the caps: what may end the cell, for as long as there is not too much of that either."""
+        if not self._statuses or not _may_be_status(parts):
+            return False
+        self._statuses -= 1
+        return True
 
     def close(self) -> None:
         """Nothing more is taken."""

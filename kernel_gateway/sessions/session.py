@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from kernel_ext.wire import Kind, Message
+from kernel_gateway.audit.bounds import MAX_OUTPUTS
 from kernel_gateway.audit.events import CellRan
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
+from kernel_gateway.crash import crashed
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel, Outcome
 from kernel_gateway.kernels.outputs import without_ansi
 from kernel_gateway.sessions.result import CellError, ExecuteRequest, ExecuteResult, Image
 from kernel_gateway.sessions.settings import SessionSettings
-from kernel_gateway.sessions.turns import Stop
+from kernel_gateway.sessions.turns import NoAnswerError, Stop
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +71,19 @@ class Session:
         """Runs one cell in its turn; `stop` interrupts it. Raises GatewayError busy | not_found | sandbox."""
         if not await self._take_turn(stop):
             return ExecuteResult("interrupted", self.id, self.cells)
+        before = self.cells
         try:
             self._refuse_closed()
             self.used_at = self._services.clock()
             result = await self._run(principal.narrowed(self.grant), request, stop)
             self._refuse_closed()
             return result
+        except Exception as error:
+            if self.cells == before:
+                raise  # the cell never ran
+            if not isinstance(error, GatewayError):
+                error = crashed(error, "a cell's answer", lambda: self._services.new_id("event"))
+            raise NoAnswerError(error.code, error.message) from None
         finally:
             self.used_at = self._services.clock()
             self._turn.release()
@@ -229,7 +238,9 @@ class Session:
             duration_ms=result.duration_ms,
             stdout_bytes=outputs.stdout_bytes,
             stderr_bytes=outputs.stderr_bytes,
-            outputs=tuple((each.mime, each.size_bytes, digest(organisation, each.content)) for each in outputs.shown),
+            outputs=tuple(
+                (each.mime, each.size_bytes, digest(organisation, each.content)) for each in outputs.shown[:MAX_OUTPUTS]
+            ),
             calls=len(cell.records),
             claimed=outcome.status in ("ok", "error"),
         )

@@ -16,6 +16,10 @@ FIRST_PROGRESS_SECONDS = 0.5
 PROGRESS_SECONDS = 1.0
 
 
+class NoAnswerError(GatewayError):
+    """The cell ran and its answer cannot be given. Kept as an answer is, or the same request would run it again."""
+
+
 @dataclass(slots=True, eq=False)
 class Turn:
     """One cell from its request to its kept answer. `stop`, once set, interrupts it, also while it still waits."""
@@ -105,10 +109,11 @@ class Turns:
         turn.tell(Event.FINISH)
         turn.finished_at = self._clock()
         self._running.discard(turn)
-        if turn.task.cancelled() or turn.task.exception() is not None:
+        error = None if turn.task.cancelled() else turn.task.exception()
+        if turn.task.cancelled() or not isinstance(error, NoAnswerError | None):
             if turn.key is not None:
                 self._named.pop(turn.key, None)  # no cell ran: the same request may be tried again
-        else:
+        elif error is None:
             turn.kept_bytes = turn.task.result().size_bytes
 
 

@@ -123,6 +123,34 @@ async def test_no_more_requests_are_worked_on_at_once_than_allowed(ends):
     assert most == 4
 
 
+async def test_a_kernel_that_sends_more_than_its_pace_is_not_read_for_a_while(ends, monkeypatch):
+    monkeypatch.setattr("kernel_gateway.kernels.bridge.SECONDS_PER_MESSAGE", 3600)
+    monkeypatch.setattr("kernel_gateway.kernels.bridge.BURST_SECONDS", 3 * 3600)
+    bridge, other = ends
+    started = []
+
+    async def noted(message):
+        started.append(message.id)
+        return await echo(message)
+
+    await claim(bridge, other, noted)
+    for number in range(1, 4):  # with CLAIMED they are four
+        await other.send(Message(Kind.CALL, number))
+        await other.receive(1)
+    await other.send(Message(Kind.CALL, 4))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert started == [1, 2, 3]
+
+
+async def test_a_burst_costs_no_pause_and_more_costs_its_share(ends):
+    bridge, _ = ends
+    pauses = [bridge._pause(now=5.0) for _ in range(200)]
+    assert pauses[:100] == pytest.approx([0.0] * 100)
+    assert pauses[100:] == pytest.approx([number / 1000 for number in range(1, 101)])
+    assert bridge._pause(now=5.101) == pytest.approx(0.0)
+
+
 async def test_a_kernel_that_does_not_read_its_blobs_gets_no_more_of_them(ends):
     bridge, other = ends
     started = []

@@ -319,6 +319,36 @@ async def test_it_is_not_ready_while_the_journal_cannot_be_written_and_gives_no_
     assert [event["kind"] for event in await app.gateway.transcript(me, first.session_id)][-2:] == ["cell_ran"] * 2
 
 
+async def test_a_cell_whose_answer_could_not_be_given_does_not_run_again_for_its_request_id(make, tmp_path):
+    app = await make(store={"folder": str(tmp_path / "state"), "busy_timeout_seconds": 0})
+    me = app.stdio_principal()
+    first = await app.gateway.execute(me, cell("ran = 0"))
+    other = sqlite3.connect(tmp_path / "state" / "gateway.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(GatewayError, match="the journal cannot be written"):
+        await app.gateway.execute(me, cell("ran += 1", first.session_id, request_id="once"))
+    other.execute("ROLLBACK")
+    other.close()
+    await until(lambda: app.gateway.ready()[0])
+    with pytest.raises(GatewayError, match="the journal cannot be written"):
+        await app.gateway.execute(me, cell("ran += 1", first.session_id, request_id="once"))
+    assert (await app.gateway.execute(me, cell("ran", first.session_id))).result == "1"
+
+
+async def test_a_cell_whose_session_was_closed_meanwhile_does_not_run_again_for_its_request_id(make):
+    app = await make()
+    me = app.stdio_principal()
+    asked = cell("import time\ntime.sleep(60)", request_id="once")
+    task = asyncio.create_task(app.gateway.execute(me, asked))
+    await until(lambda: any(session._cell for session in app.gateway._sessions.values()))
+    (opened,) = app.gateway._sessions
+    await app.gateway.close_session(me, opened)
+    for attempt in (task, app.gateway.execute(me, asked)):
+        with pytest.raises(GatewayError, match="the session was closed"):
+            await attempt
+    assert await app.gateway.sessions(me) == []
+
+
 async def test_the_journal_holds_metadata_of_everything_and_no_content(make):
     app = await make()
     me = app.stdio_principal()

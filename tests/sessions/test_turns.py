@@ -7,7 +7,7 @@ import pytest
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.sessions.result import ExecuteResult
 from kernel_gateway.sessions.turn import State
-from kernel_gateway.sessions.turns import Turns
+from kernel_gateway.sessions.turns import NoAnswerError, Turns
 
 KEY = ("caller", "session", "request")
 
@@ -169,6 +169,18 @@ async def test_a_request_that_never_ran_fails_for_all_who_wait_and_may_be_tried_
         with pytest.raises(GatewayError, match="try later"):
             await waiting(turns, turn)
     assert turns.find(KEY, b"code") is None
+
+
+async def test_a_request_whose_cell_ran_without_an_answer_fails_again_and_does_not_run(turns):
+    async def unanswered(stop):
+        raise NoAnswerError("internal", "not written down")
+
+    turn = turns.begin(KEY, b"code", unanswered)
+    for _ in range(2):
+        with pytest.raises(GatewayError, match="not written down"):
+            await waiting(turns, turn)
+        turn = turns.find(KEY, b"code")
+    assert turn.state is State.DONE
 
 
 async def test_a_long_cell_reports_progress_while_somebody_waits(turns, monkeypatch):

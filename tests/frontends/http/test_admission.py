@@ -163,6 +163,20 @@ async def test_nobody_takes_all_protocol_sessions(serve, tokens):
     assert (await initialize(service, "alice-token"))[0] == 200
 
 
+async def test_a_repeated_header_opens_no_session_too_many(serve):
+    service = await serve(MCPServer("lab"), max_mcp_sessions_per_principal=1)
+    assert (await initialize(service, "alice-token"))[0] == 200
+    headers = [*service.headers(Accept="application/json, text/event-stream").items()]
+    headers += [("MCP-Protocol-Version", "2025-11-25"), ("MCP-Protocol-Version", "2026-07-28")]
+    assert (await service.http.post("/mcp", json=INITIALIZE, headers=headers)).status_code == 429
+
+
+async def test_of_many_openings_at_once_no_more_succeed_than_may(serve):
+    service = await serve(MCPServer("lab"), max_mcp_sessions_per_principal=3)
+    opened = await asyncio.gather(*(initialize(service, "alice-token") for _ in range(20)))
+    assert sorted(status for status, _ in opened) == [200] * 3 + [429] * 17
+
+
 async def test_a_caller_with_all_their_protocol_sessions_still_calls_in_the_present_revision(serve, connect):
     service = await serve(MCPServer("lab"), max_mcp_sessions_per_principal=1)
     assert (await initialize(service, "alice-token"))[0] == 200
