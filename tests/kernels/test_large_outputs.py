@@ -75,7 +75,7 @@ async def test_other_data_of_any_size_is_named(claim_kernel, mime):
         """
         import numpy
         import matplotlib.pyplot as plt
-        figure = plt.figure(figsize=(60, 60), dpi=72)
+        figure = plt.figure(figsize=(40, 40), dpi=72)
         figure.add_axes([0, 0, 1, 1])
         figure.figimage(numpy.random.default_rng(0).integers(0, 255, (2000, 4000, 3), dtype="uint8"), zorder=9)
         plt.show()
