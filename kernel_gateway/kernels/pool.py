@@ -18,7 +18,7 @@ from kernel_gateway.kernels.settings import PoolSettings
 
 log = logging.getLogger(__name__)
 
-RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS = 0.5, 30.0  # a template that was killed is back at once, a broken host later
+RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS = 0.25, 30.0  # a template that was killed is back at once, a broken host later
 RETRY_FULL_SECONDS = 30.0  # an organisation that is idle gives its template up within minutes
 
 
@@ -31,6 +31,7 @@ class Source:
     used_at: float
     organisation: str = ""
     ready: deque[Kernel] = field(default_factory=deque)
+    waiting: "deque[asyncio.Future[Kernel]]" = field(default_factory=deque)
     living: set[Kernel] = field(default_factory=set)
     started: int = 0
     starting: int = 0
@@ -91,7 +92,7 @@ class Pool:
             self._do(self._close(source))
         for source in assignment.refill:
             self._refill_later(source)
-        return assignment.kernel or await self._start(assignment.source)
+        return assignment.kernel or await self._next(assignment.source)
 
     def assign(self, organisation: str) -> Assignment:
         """Raises GatewayError("limited") where every template is in use by another organisation."""
@@ -181,6 +182,43 @@ class Pool:
         many = source.started >= settings.max_kernels_per_template
         return not source.retired and bool(source.organisation) and (too_old or many or idle)
 
+    async def _next(self, source: Source) -> Kernel:
+        """The next kernel that comes up, whoever it was started for: a start that is under way is not begun again."""
+        waiter: asyncio.Future[Kernel] = asyncio.get_running_loop().create_future()
+        source.waiting.append(waiter)
+        if source.starting < len(source.waiting):
+            self._do(self._supply(source))
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._hand_over(source, waiter.result())
+            raise
+
+    async def _supply(self, source: Source) -> None:
+        """One kernel for who waits longest, or for the ready ones. Raises GatewayError where nobody is left to hear it."""
+        try:
+            kernel = await self._start(source)
+        except GatewayError as error:
+            if (waiter := self._first_waiting(source)) is None:
+                raise
+            waiter.set_exception(error)
+        else:
+            self._hand_over(source, kernel)
+
+    def _hand_over(self, source: Source, kernel: Kernel) -> None:
+        if (waiter := self._first_waiting(source)) is not None:
+            waiter.set_result(kernel)
+            return
+        source.ready.append(kernel)
+        kernel.died.add_done_callback(partial(self._lost, source, kernel))
+
+    def _first_waiting(self, source: Source) -> "asyncio.Future[Kernel] | None":
+        while source.waiting:
+            if not (waiter := source.waiting.popleft()).done():
+                return waiter
+        return None
+
     async def _start(self, source: Source) -> Kernel:
         source.starting += 1
         source.started += 1
@@ -216,14 +254,11 @@ class Pool:
             patience = RETRY_FIRST_SECONDS
             while not source.retired and len(source.ready) < self._settings.ready:
                 try:
-                    kernel = await self._start(source)
+                    await self._supply(source)
                 except GatewayError as error:
                     log.error("no kernel is kept ready: %s", error.message)
                     await self._pause(patience)
                     patience = min(2 * patience, RETRY_LAST_SECONDS)
-                    continue
-                source.ready.append(kernel)
-                kernel.died.add_done_callback(partial(self._lost, source, kernel))
             if source.retired:
                 await self._close(source)
         finally:
@@ -253,4 +288,9 @@ class Pool:
     def _do(self, work: "Awaitable[None]") -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and isinstance(error := task.exception(), GatewayError):
+            log.error("a kernel that nobody waits for any more did not start: %s", error.message)

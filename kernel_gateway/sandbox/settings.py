@@ -41,8 +41,8 @@ class SandboxSettings(Section):
     """RLIMIT_NOFILE: a kernel starts with about 40."""
     processes: int = Field(256, ge=32)
     """RLIMIT_NPROC and the cgroup's tasks, threads included. Linux does not enforce the first for uid 0."""
-    memory_bytes: int = Field(2048 * MIB, ge=128 * MIB)
-    """Of its cgroup, files in its home included: half the address space. One large matplotlib figure takes 1.2 GiB."""
+    memory_bytes: int = Field(1024 * MIB, ge=128 * MIB)
+    """Of its cgroup, files in its home included: ten times what numpy, pandas and Pillow need before they hold data."""
     cpus: float = Field(1.0, ge=0.1, le=64)
     """Of its cgroup, in processors: a Python kernel runs one thread at a time, so one is what it can use."""
     cpu_weight: int = Field(25, ge=1, le=10_000)

@@ -18,7 +18,7 @@ SETTINGS = {"kernels": {"start_seconds": 5.0}}  # what a start waits that was ki
 AT_ONCE = 6
 WARM_UP = 12
 POLL_SECONDS = 0.1
-STEADY_POLLS = 20  # longer than a template takes to start: a gateway unchanged for so long has filled its pool
+STEADY_POLLS = 30  # longer than a template takes to start: a gateway unchanged for so long has filled its pool
 GIVE_UP_POLLS = 300  # what is still there after half a minute is left over
 
 
