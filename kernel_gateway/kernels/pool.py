@@ -196,7 +196,7 @@ class Pool:
             raise
 
     async def _supply(self, source: Source) -> None:
-        """One kernel for who waits longest, or for the ready ones. Raises GatewayError where nobody is left to hear it."""
+        """One kernel for who waits longest, or for the ready ones. Raises GatewayError where nobody is left to hear."""
         try:
             kernel = await self._start(source)
         except GatewayError as error:
