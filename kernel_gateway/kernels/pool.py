@@ -209,9 +209,11 @@ class Pool:
     def _hand_over(self, source: Source, kernel: Kernel) -> None:
         if (waiter := self._first_waiting(source)) is not None:
             waiter.set_result(kernel)
-            return
-        source.ready.append(kernel)
-        kernel.died.add_done_callback(partial(self._lost, source, kernel))
+        elif source.retired or len(source.ready) >= self._settings.ready:
+            self._do(kernel.stop("nobody waits for it"))
+        else:
+            source.ready.append(kernel)
+            kernel.died.add_done_callback(partial(self._lost, source, kernel))
 
     def _first_waiting(self, source: Source) -> "asyncio.Future[Kernel] | None":
         while source.waiting:
