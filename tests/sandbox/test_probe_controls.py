@@ -7,6 +7,7 @@ from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.sandbox.probes import PROBES
 from tests.sandbox.controls import LauncherWithout, ground_settings_without, kernel_settings_without
 
+ATTEMPTS = 3  # that an attack can succeed is shown by one success; a busy machine may be too slow for it
 TRIED = [probe for probe in PROBES if not probe.why_no_control]
 REMOVED = sorted({tuple(sorted(probe.stopped_by)) for probe in TRIED})
 
@@ -24,7 +25,10 @@ async def test_an_attack_gets_through_where_the_layers_that_stop_it_are_gone(rem
     async with Ground(lambda: Kernel.start(launcher, settings), **ground_settings_without(removed)) as ground:
         for probe in TRIED:
             if set(probe.stopped_by) == removed:
-                seen = await ground.attack(probe, probe.control)
-                if not got_through(probe, seen) or not complaint(probe, seen):
+                for _ in range(ATTEMPTS):
+                    seen = await ground.attack(probe, probe.control)
+                    if got_through(probe, seen) and complaint(probe, seen):
+                        break
+                else:
                     stopped.append(f"{probe.name}: {seen.said or seen.status}")
     assert not stopped, "\n".join(stopped)
