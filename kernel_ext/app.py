@@ -33,6 +33,8 @@ from kernel_ext.iopub import Publisher
 
 PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "hb": 4, "control": 5}
 _ENDPOINT = "/k"  # only a label: the sockets are inherited, no path of this name exists
+# Above it messages would be dropped without a word; libzmq's 1000 are fewer than a cell can show while nobody reads.
+_QUEUED_MESSAGES = 100_000
 # They take the ways that a session's first cells take: a result, a print, an error with its traceback.
 _WARM_UP = ("1 + 1", "print('warm')", "undefined_name")
 
@@ -142,6 +144,7 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
 
     def init_iopub(self, context: "zmq.Context[Any]") -> None:
         self.iopub_socket = context.socket(zmq.XPUB)
+        self.iopub_socket.sndhwm = _QUEUED_MESSAGES
         self.iopub_socket.linger = 1000
         self.iopub_port = self._bind_socket(self.iopub_socket, self.iopub_port)
         self.configure_tornado_logger()

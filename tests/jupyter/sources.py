@@ -27,6 +27,10 @@ def sources() -> Path:
     return folder
 
 
+# Python 3.11 has it since 3.11.4; what is unpacked here is pinned by its hash.
+SAFELY = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+
+
 def _fetch(work: Path, unpacked: Path) -> None:
     """pip wants to know a source distribution's name from its build backend, even where nothing is built."""
     backend, archives = work / "backend", work / "archives"
@@ -36,7 +40,7 @@ def _fetch(work: Path, unpacked: Path) -> None:
     unpacked.mkdir()
     for archive in archives.iterdir():
         with tarfile.open(archive) as tar:
-            tar.extractall(unpacked, filter="data")
+            tar.extractall(unpacked, **SAFELY)
 
 
 def _pip(verb: str, *arguments: str | Path, **environment: str) -> None:
