@@ -31,11 +31,14 @@ def listed(table, suite):
 def run(suite, settings, folder):
     """How each test of the file ended by its name, and all that its pytest said."""
     source, outcomes = distribution(suite.source), folder / "outcomes.json"
+    profiles = folder / "ipython"
+    (profiles / "profile_default").mkdir(parents=True)  # which whoever has used IPython before has
     path = [ROOT, HERE, source, IMAGE / "site-packages"]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(map(str, path)),
         "JUPYTER_RUNTIME_DIR": str(folder),
+        "IPYTHONDIR": str(profiles),
         "SUITE_SETTINGS": json.dumps(settings),
         "OUTCOMES": str(outcomes),
     }
