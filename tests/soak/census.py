@@ -11,7 +11,6 @@ from pathlib import Path
 from tests.bench.processes import below
 
 _CGROUPS = Path("/sys/fs/cgroup")
-_EXECUTOR_THREADS = min(32, (os.cpu_count() or 1) + 4)  # asyncio's own, which come with use and stay
 _PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
 
 Census = Mapping[str, int]
@@ -32,7 +31,6 @@ def census(pid: int, folder: Path) -> Census:
         "mounts": sum(mount.startswith(str(folder)) or bool(own.search(mount)) for mount in mounts),
         "files": sum(len(folders) + len(names) for _, folders, names in os.walk(folder)),
         "descriptors": len(os.listdir(f"/proc/{pid}/fd")),
-        "threads": max(0, len(os.listdir(f"/proc/{pid}/task")) - 1 - _EXECUTOR_THREADS),
     }
 
 
