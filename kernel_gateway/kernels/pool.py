@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from kernel_gateway.crash import places
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
@@ -60,12 +61,8 @@ class Pool:
         settings: PoolSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._new_launcher, self._start_kernel, self._settings, self._clock = (
-            new_launcher,
-            start_kernel,
-            settings,
-            clock,
-        )
+        self._new_launcher, self._start_kernel = new_launcher, start_kernel
+        self._settings, self._clock = settings, clock
         self._sources: list[Source] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._refilling: set[Source] = set()
@@ -103,7 +100,7 @@ class Pool:
         source.organisation, source.used_at = organisation, self._clock()
         kernel = self._next_ready(source)
         refill = [source]
-        if len({each.organisation for each in self._living()}) > 1 and (spare := self._spare(close)) is not None:
+        if len({each.organisation for each in self._living()}) > 1 and (spare := self._spare()) is not None:
             refill.append(spare)  # where one organisation followed another, more may
         return Assignment(source, kernel, tuple(refill), tuple(close))
 
@@ -153,7 +150,7 @@ class Pool:
             oldest.retired = True
             close.append(oldest)
 
-    def _spare(self, close: list[Source]) -> Source | None:
+    def _spare(self) -> Source | None:
         """A template that is nobody's yet, for the next new organisation; None where there is one or no room."""
         living = self._living()
         if any(not source.organisation for source in living) or len(living) >= self._settings.max_templates:
@@ -196,10 +193,10 @@ class Pool:
             raise
 
     async def _supply(self, source: Source) -> None:
-        """One kernel for who waits longest, or for the ready ones. Raises GatewayError where nobody is left to hear."""
+        """One kernel for who waits longest, or for the ready ones. A failure is told to who waits, or raised."""
         try:
             kernel = await self._start(source)
-        except GatewayError as error:
+        except Exception as error:
             if (waiter := self._first_waiting(source)) is None:
                 raise
             waiter.set_exception(error)
@@ -257,8 +254,8 @@ class Pool:
             while not source.retired and len(source.ready) < self._settings.ready:
                 try:
                     await self._supply(source)
-                except GatewayError as error:
-                    log.error("no kernel is kept ready: %s", error.message)
+                except Exception as error:
+                    log.error("no kernel is kept ready: %s", _said(error))
                     await self._pause(patience)
                     patience = min(2 * patience, RETRY_LAST_SECONDS)
             if source.retired:
@@ -294,5 +291,10 @@ class Pool:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and isinstance(error := task.exception(), GatewayError):
-            log.error("a kernel that nobody waits for any more did not start: %s", error.message)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("work of the pool failed: %s", _said(error))
+
+
+def _said(error: BaseException) -> str:
+    """For the log: what was anticipated in its words, a crash by its places alone."""
+    return error.message if isinstance(error, GatewayError) else places(error)

@@ -199,6 +199,23 @@ async def test_a_launcher_that_cannot_start_says_so_to_whoever_asks_and_the_pool
     await until(lambda: source.starting == 0)
 
 
+async def test_a_start_that_crashes_is_told_to_whoever_waits_for_it_and_the_pool_goes_on(make_pool, caplog):
+    pool = make_pool(ready=1)
+    await ready(pool, 1)
+
+    async def crashing(launcher):
+        raise OSError(24, "Too many open files")
+
+    works_again, pool._start_kernel = pool._start_kernel, crashing
+    await (await pool.take("acme")).stop()
+    with pytest.raises(OSError, match="Too many open files"):
+        await pool.take("acme")
+    await until(lambda: "no kernel is kept ready: " in caplog.text)
+    pool._start_kernel = works_again
+    await ready(pool, 1)
+    assert await works(await pool.take("acme"))
+
+
 async def test_a_closed_pool_leaves_no_process(make_pool):
     pool = make_pool()
     await ready(pool)
