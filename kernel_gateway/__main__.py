@@ -13,10 +13,10 @@ from typing import NoReturn
 
 import catalog.__main__ as catalog_commands
 from kernel_gateway import __version__, commands
-from kernel_gateway.app import Settings
 from kernel_gateway.config import environment, load
 from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.reference.issuer import MAX_TOKEN_SECONDS
+from kernel_gateway.settings import Settings
 
 RIVAL = "jupyter-kernel-gateway"
 

@@ -1,100 +1,47 @@
 """Composition root: the only file that names concrete classes. Settings in, a running service out."""
 
-import functools
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from pydantic import Field, ValidationError
 
 from catalog import Catalog
 from catalog.document import DocumentError
-from catalog.reviewed import REVIEWED, SPECS, load_served
+from catalog.reviewed import load_served
 from kernel_gateway.audit.digests import keyed_digest
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.audit.redact import Redactor
 from kernel_gateway.audit.refusals import Refusals
-from kernel_gateway.audit.settings import AuditSettings
 from kernel_gateway.auth.current import current_principal
 from kernel_gateway.auth.jwks import HttpFetch
 from kernel_gateway.auth.principal import Principal
-from kernel_gateway.auth.settings import AuthSettings
 from kernel_gateway.auth.static import principal_from_settings
 from kernel_gateway.auth.verifier import Verifier
 from kernel_gateway.broker import Broker
-from kernel_gateway.config import Section, complaint
 from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.frontends.code_mode import CodeMode
 from kernel_gateway.frontends.endpoint import session_manager
 from kernel_gateway.frontends.http import application
 from kernel_gateway.frontends.listener import Bound, http_server
-from kernel_gateway.frontends.mcp_settings import McpSettings
-from kernel_gateway.frontends.settings import ServerSettings
 from kernel_gateway.gateway import Gateway
 from kernel_gateway.handles import Handles
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
-from kernel_gateway.kernels.launchers.bwrap import BwrapLauncher
-from kernel_gateway.kernels.launchers.cgrouped import CgroupedLauncher, KernelCgroups
-from kernel_gateway.kernels.launchers.filtered import FilteredLauncher
-from kernel_gateway.kernels.launchers.forkserver import ForkserverLauncher
-from kernel_gateway.kernels.launchers.none import PlainLauncher
-from kernel_gateway.kernels.launchers.oci import OciLauncher
 from kernel_gateway.kernels.pool import Pool
-from kernel_gateway.kernels.settings import KernelSettings
 from kernel_gateway.kernels.sockets import sweep
-from kernel_gateway.limits.settings import LimitSettings
+from kernel_gateway.launching import check_launcher, kernel_launcher, unsafe_warning
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
 from kernel_gateway.reference.keys import KID_PREFIX
-from kernel_gateway.sandbox.cgroups import CgroupLimits, Cgroups
-from kernel_gateway.sandbox.images import KernelImage
-from kernel_gateway.sandbox.settings import SandboxSettings
-from kernel_gateway.sandbox.spec import compose, this_interpreter
 from kernel_gateway.sessions.manifests import manifests
 from kernel_gateway.sessions.session import Services
-from kernel_gateway.sessions.settings import SessionSettings
+from kernel_gateway.settings import Settings
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
-from kernel_gateway.store.settings import StoreSettings
 from kernel_gateway.upstreams.asker import signer
 from kernel_gateway.upstreams.http import connect
-from kernel_gateway.upstreams.settings import UpstreamSettings
-
-
-class CatalogSettings(Section):
-    """Where the reviewed documents are, and the file that pins them."""
-
-    specs: Path = SPECS
-    reviewed: Path = REVIEWED
-
-
-class Settings(Section):
-    """Everything there is to set, a section a folder."""
-
-    server: ServerSettings = ServerSettings()
-    auth: AuthSettings = AuthSettings()
-    store: StoreSettings = StoreSettings()
-    audit: AuditSettings = AuditSettings()
-    catalog: CatalogSettings = CatalogSettings()
-    limits: LimitSettings = LimitSettings()
-    sandbox: SandboxSettings = SandboxSettings()
-    kernels: KernelSettings = KernelSettings()
-    sessions: SessionSettings = SessionSettings()
-    mcp: McpSettings = McpSettings()
-    upstreams: dict[str, UpstreamSettings] = Field(default_factory=dict)
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> "Settings":
-        """Raises ConfigError, naming the first wrong key and where it was written."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise complaint(error, values) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,55 +155,6 @@ async def running(
         stack.callback(fetch.close)
         verifier = Verifier(settings.auth, fetch if embedded else _without_reference_keys(fetch), clock)
         yield App(settings, gateway, warning, verifier, tuple(unreviewed), journal, clock)
-
-
-def check_launcher(settings: Settings, *, unsafe: bool) -> None:
-    """Raises ConfigError where no kernel could be, or should be, started with these settings."""
-    if settings.kernels.launcher == "none" and not unsafe:
-        raise ConfigError(
-            "`kernels.launcher` `none` runs cells without any sandbox; set another, or say so with --unsafe"
-        )
-    KernelImage.load(settings.sandbox.image)
-
-
-def kernel_launcher(settings: Settings, *, unsafe: bool = False) -> Launcher:
-    """A new one each time: a launcher may keep a template, which serves one organisation. Raises ConfigError.
-
-    With a cgroup for each kernel where the host lets us make any.
-    """
-    check_launcher(settings, unsafe=unsafe)
-    kernels, sandbox = settings.kernels, settings.sandbox
-    spec = compose(KernelImage.load(sandbox.image), sandbox, this_interpreter())
-    limits = CgroupLimits(sandbox.memory_bytes, sandbox.processes, sandbox.cpus, sandbox.cpu_weight)
-    cgroups = KernelCgroups(_cgroups(), limits) if _cgroups().hierarchies else None
-    launcher: Launcher
-    match kernels.launcher:
-        case "forkserver":
-            launcher = ForkserverLauncher(spec, kernels.preload, kernels.start_seconds)
-        case "filtered":
-            launcher = FilteredLauncher(spec, kernels.preload, kernels.start_seconds)
-        case "bwrap":
-            launcher = BwrapLauncher(spec)
-        case "oci":
-            return OciLauncher(spec, sandbox.oci_runtime, cgroups)
-        case "none":
-            launcher = PlainLauncher(spec)
-    return CgroupedLauncher(launcher, cgroups) if cgroups else launcher
-
-
-@functools.cache
-def _cgroups() -> Cgroups:
-    """This process's, found once; what gateways that were killed left there is removed."""
-    found = Cgroups.find()
-    found.sweep()
-    return found
-
-
-def unsafe_warning(settings: Settings) -> str:
-    """What `--unsafe` comes to with these settings: the line that every answer shows."""
-    if settings.kernels.launcher == "none":
-        return "UNSAFE: this kernel runs without a sandbox"
-    return "UNSAFE: nobody has checked the sandbox of this kernel"
 
 
 def _catalog(settings: Settings) -> tuple[Catalog, list[str]]:

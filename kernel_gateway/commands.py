@@ -14,7 +14,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from kernel_gateway import check as isolation
-from kernel_gateway.app import App, Settings, check_launcher, kernel_launcher, running
+from kernel_gateway.app import App, running
 from kernel_gateway.auth.loopback import is_loopback
 from kernel_gateway.demo import client_configuration, flow
 from kernel_gateway.embedded import embedded_world, world_folder
@@ -23,8 +23,10 @@ from kernel_gateway.frontends.listener import bind, tls_context
 from kernel_gateway.frontends.settings import ServerSettings
 from kernel_gateway.garbage import leave_out_what_stays
 from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.launching import check_launcher, kernel_launcher
 from kernel_gateway.reference.issuer import Minter
 from kernel_gateway.sandbox.probes import PROBES
+from kernel_gateway.settings import Settings
 
 Command = Callable[[Settings, argparse.Namespace], Awaitable[int]]
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from kernel_gateway.app import Settings
 from kernel_gateway.auth.settings import IssuerSettings
 from kernel_gateway.reference.world import World
+from kernel_gateway.settings import Settings
 from kernel_gateway.store.keys import Keys
 from kernel_gateway.upstreams.settings import UpstreamSettings
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from kernel_ext.wire import Kind, Message
-from kernel_gateway.app import Settings, kernel_launcher, running
+from kernel_gateway.app import running
 from kernel_gateway.embedded import embedded_world
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.settings import KernelSettings
+from kernel_gateway.launching import kernel_launcher
 from kernel_gateway.reference.loopback import ReferenceWorldWarning
+from kernel_gateway.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 IMAGE = ROOT / "build" / "kernel"

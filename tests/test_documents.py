@@ -18,11 +18,11 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 
 from kernel_gateway import __main__
-from kernel_gateway.app import Settings
 from kernel_gateway.config import Section, load
 from kernel_gateway.demo import client_configuration
 from kernel_gateway.frontends.listener import bind
 from kernel_gateway.sessions.result import ExecuteRequest
+from kernel_gateway.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 TESTS = ROOT / "tests"

@@ -29,6 +29,8 @@ LAYERS = [
     "kernel_gateway.check",
     "kernel_gateway.frontends",
     "kernel_gateway.reference",
+    "kernel_gateway.settings",
+    "kernel_gateway.launching",
     "kernel_gateway.app",
     "kernel_gateway.embedded",
     "kernel_gateway.demo",

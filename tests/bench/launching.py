@@ -17,9 +17,10 @@ import zmq.asyncio
 from jupyter_client.session import Session
 
 from kernel_ext.wire import Decoder, Kind, Limits, Message, encode
-from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.kernels.launchers import KernelProcess
 from kernel_gateway.kernels.sockets import KernelSockets
+from kernel_gateway.launching import kernel_launcher
+from kernel_gateway.settings import Settings
 from tests.bench.environments import BUILD
 from tests.bench.measurement import since
 

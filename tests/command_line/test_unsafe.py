@@ -5,13 +5,15 @@ import pytest
 from mcp import Client
 
 from kernel_gateway.__main__ import main
-from kernel_gateway.app import Settings, kernel_launcher, running
+from kernel_gateway.app import running
 from kernel_gateway.check import self_check
 from kernel_gateway.errors import ConfigError
 from kernel_gateway.frontends.answers import warned
 from kernel_gateway.frontends.listener import bind
 from kernel_gateway.frontends.tools import published
 from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.launching import kernel_launcher
+from kernel_gateway.settings import Settings
 
 NO_SANDBOX = "UNSAFE: this kernel runs without a sandbox"
 NOT_CHECKED = "UNSAFE: nobody has checked the sandbox of this kernel"

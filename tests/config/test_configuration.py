@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel_gateway.app import Settings
 from kernel_gateway.config import load
 from kernel_gateway.errors import ConfigError
+from kernel_gateway.settings import Settings
 
 
 @pytest.fixture

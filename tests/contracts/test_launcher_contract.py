@@ -21,14 +21,15 @@ import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
 
 from kernel_ext.wire import Kind, Message
-from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import KernelProcess
 from kernel_gateway.kernels.settings import KernelSettings
 from kernel_gateway.kernels.sockets import CHANNELS, KernelSockets
+from kernel_gateway.launching import kernel_launcher
 from kernel_gateway.sandbox.cgroups import Cgroups
 from kernel_gateway.sandbox.spec import ENVIRONMENT
+from kernel_gateway.settings import Settings
 
 CGROUPS = Cgroups.find()
 LAUNCHERS = get_args(KernelSettings.model_fields["launcher"].annotation)
@@ -323,7 +324,8 @@ async def test_a_kernel_that_ends_leaves_nothing_that_it_started(launch):
 
 GATEWAY = f"""
 import asyncio, json, sys
-from kernel_gateway.app import Settings, kernel_launcher
+from kernel_gateway.settings import Settings
+from kernel_gateway.launching import kernel_launcher
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.settings import KernelSettings
 

@@ -15,10 +15,11 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
 from kernel_ext.wire import Kind, Limits, Message
-from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.kernels.bridge import Bridge
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.provisioner import AgentKernelSpecs, SandboxProvisioner
+from kernel_gateway.launching import kernel_launcher
+from kernel_gateway.settings import Settings
 
 T = TypeVar("T")
 

@@ -10,16 +10,17 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import oci
 from kernel_gateway.kernels.launchers.oci import container
 from kernel_gateway.kernels.sockets import sweep
+from kernel_gateway.launching import kernel_launcher
 from kernel_gateway.sandbox.cgroups import Cgroups
 from kernel_gateway.sandbox.images import KernelImage
 from kernel_gateway.sandbox.settings import SandboxSettings
 from kernel_gateway.sandbox.spec import Mount, compose, this_interpreter
+from kernel_gateway.settings import Settings
 
 IMAGE = Path(__file__).parents[2] / "build" / "kernel"
 ORDINARY = 65534
@@ -93,7 +94,8 @@ def test_an_ordinary_user_runs_one_too(spec, tmp_path):
 
 GATEWAY = """
 import asyncio, json, sys
-from kernel_gateway.app import Settings, kernel_launcher
+from kernel_gateway.settings import Settings
+from kernel_gateway.launching import kernel_launcher
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.settings import KernelSettings
 

@@ -5,11 +5,12 @@ import signal
 
 import pytest
 
-from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.pool import Pool
 from kernel_gateway.kernels.settings import KernelSettings, PoolSettings
+from kernel_gateway.launching import kernel_launcher
+from kernel_gateway.settings import Settings
 from tests.conftest import EMPTY_MANIFEST, IMAGE, LEAN, refuse, until
 
 SETTINGS = Settings.of({"sandbox": {"image": str(IMAGE)}, "kernels": LEAN})

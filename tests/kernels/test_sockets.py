@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.kernels.sockets import KernelSockets, sweep
+from kernel_gateway.launching import kernel_launcher
 from kernel_gateway.sandbox.owned import remove
+from kernel_gateway.settings import Settings
 from tests.conftest import EMPTY_MANIFEST, IMAGE, refuse
 
 

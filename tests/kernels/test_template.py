@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.settings import KernelSettings
 from kernel_gateway.kernels.sockets import KernelSockets
+from kernel_gateway.launching import kernel_launcher
+from kernel_gateway.settings import Settings
 from tests.conftest import IMAGE, refuse, until
 
 CANARY = "canary-"  # and a number of its own, so that this file's own text is not what is found

@@ -4,7 +4,6 @@ import os
 import sys
 from unittest.mock import patch
 
-from kernel_gateway.app import Settings
 from kernel_gateway.kernels.launchers import bwrap
 from kernel_gateway.kernels.launchers.processes import fresh_start, python_command
 from kernel_gateway.kernels.settings import KernelSettings
@@ -12,6 +11,7 @@ from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.sandbox.images import KernelImage
 from kernel_gateway.sandbox.spec import IMAGE as IMAGE_INSIDE
 from kernel_gateway.sandbox.spec import compose, this_interpreter
+from kernel_gateway.settings import Settings
 from tests.conftest import IMAGE
 
 # Without the gateway's caps: more than any of the attacks sends or asks.

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.launching import kernel_launcher
 from kernel_gateway.sandbox import cgroups as module
 from kernel_gateway.sandbox.cgroups import CONTROLLERS, Cgroup, CgroupLimits, Cgroups, Hierarchy
+from kernel_gateway.settings import Settings
 
 MIB = 1024 * 1024
 LIMITS = CgroupLimits(memory_bytes=256 * MIB, tasks=64, cpus=0.5, cpu_weight=25)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from kernel_gateway.app import SandboxSettings
 from kernel_gateway.sandbox.images import KernelImage
 from kernel_gateway.sandbox.profiles import TEMPLATE
 from kernel_gateway.sandbox.seccomp import compile_filter
+from kernel_gateway.sandbox.settings import SandboxSettings
 from kernel_gateway.sandbox.spec import LAYERS, compose, this_interpreter
 from tests.conftest import IMAGE, ROOT
 

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 import pytest_asyncio
 
-from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.settings import KernelSettings
+from kernel_gateway.launching import kernel_launcher
+from kernel_gateway.settings import Settings
 from tests.conftest import EMPTY_MANIFEST, IMAGE, refuse
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

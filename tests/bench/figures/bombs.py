@@ -1,9 +1,10 @@
 """How long the host bears an attack on its resources."""
 
-from kernel_gateway.app import Settings, kernel_launcher
 from kernel_gateway.attacks import Ground, complaint
 from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.launching import kernel_launcher
 from kernel_gateway.sandbox.probes import PROBES
+from kernel_gateway.settings import Settings
 from tests.bench.measurement import Bar, Row
 from tests.bench.rig import Rig
 
