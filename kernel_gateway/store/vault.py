@@ -8,6 +8,7 @@ with it, so that no row can be moved to another session, kind or name. Without i
 import json
 import secrets
 from collections.abc import Callable, Collection
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -27,7 +28,7 @@ from sqlalchemy import (
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.store.database import Database
-from kernel_gateway.store.keys import SECRET_BYTES, Keys
+from kernel_gateway.store.keys import SECRET_BYTES
 
 _NONCE_BYTES = 12  # GCM's own size. Random ones are safe for 2**32 values of one key (NIST SP 800-38D, 8.3)
 
@@ -48,10 +49,16 @@ _values = Table(
 )
 
 
+class Secrets(Protocol):
+    """The installation's keys: store.keys.Keys."""
+
+    def secret(self, name: str) -> bytes: ...
+
+
 class Vault:
     """`random(n)` gives n random bytes. Raises GatewayError `internal` where a value was damaged or moved."""
 
-    def __init__(self, database: Database, keys: Keys, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
+    def __init__(self, database: Database, keys: Secrets, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
         self._database, self._keys, self._random = database, keys, random
         self._has_tables = False
 
