@@ -1,6 +1,7 @@
 """A real HTTP upstream that counts what it did, and kills whoever calls it at a named moment.
 
-The base URL of a caller is `URL/PID/MOMENT`. What it did is one entry of `done` per time, whatever it answered.
+The base URL of a caller is `URL/PID/MOMENT`. A moment is one of the upstream's own ("it received", "it did", "it
+answered"), alone or followed by what is to be done, or anything else. `done` counts what it did, whatever it answered.
 """
 
 import json
@@ -13,7 +14,6 @@ import tornado.web
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
-MOMENTS = ("it received", "it did", "it answered")  # the upstream's own; any other name is no moment of it
 KEY = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255}}
 
 
@@ -56,7 +56,7 @@ class Counting:
     def __init__(self, port):
         self.url, self.done, self._answers = f"http://127.0.0.1:{port}", Counter(), {}
 
-    def do(self, operation, what, key):
+    def do(self, what, key):
         """(the answer, whether it is an earlier one)"""
         if key is not None and key in self._answers:
             return self._answers[key], True
@@ -72,15 +72,17 @@ async def counting():
 
     class Handler(tornado.web.RequestHandler):
         async def post(self, pid, moment, operation):
-            def reached(name):
-                if name == moment:
-                    os.kill(int(pid), signal.SIGKILL)
+            what = json.loads(self.request.body)["what"]
 
-            reached("it received")
-            if moment == "it received":
+            def reached(name):
+                if is_now := moment in (name, f"{name} {what}"):
+                    os.kill(int(pid), signal.SIGKILL)
+                return is_now
+
+            if reached("it received"):
                 return
             key = self.request.headers.get("Idempotency-Key") if operation == "keyed" else None
-            answer, replayed = world.do(operation, json.loads(self.request.body)["what"], key)
+            answer, replayed = world.do(what, key)
             reached("it did")
             if replayed:
                 self.set_header("Idempotency-Replayed", "true")

@@ -97,6 +97,8 @@ async def live(folder, url, operation, what, moment):
     head = {"operation": f"counting:{operation}", "arguments": {"what": what}}
     reply = await broker.answer(Message(Kind.CALL, 1, head), Account("s1", "acme"), cell)
     reached("before the reply", moment)
+    if moment == "it answered":
+        signal.pause()  # whoever answered is about to kill this process, at some instant since
     shown = {"replayed": cell.records[0].replayed, **(reply.head if reply.kind is Kind.ERROR else reply.head["value"])}
     await upstream.close()
     await database.close()

@@ -1,6 +1,7 @@
 """The gateway killed at every moment of a mutation: the upstream, which counts, has done it once or not at all."""
 
 import asyncio
+import datetime
 import itertools
 import json
 import signal
@@ -9,8 +10,12 @@ from collections import Counter
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.broker.counting import counting
+import pytest
 
+from catalog.reviewed import block, written
+from tests.broker.counting import DOCUMENT, counting
+
+TODAY = datetime.date(2026, 11, 21)
 ROOT = Path(__file__).parents[2]
 TIMES = 10
 WORKERS = 2
@@ -91,3 +96,54 @@ async def test_a_gateway_killed_at_any_moment_never_does_a_mutation_twice(tmp_pa
             group.create_task(work(upstream))
     assert failures == []
     assert set(killed.values()) == {TIMES} and killed.total() >= 200
+
+
+@pytest.fixture
+def specs(tmp_path):
+    folder = tmp_path / "specs"
+    folder.mkdir()
+    (folder / "counting.openapi.json").write_text(json.dumps(DOCUMENT))
+    pins = [block(each, reviewer="r", date=TODAY, reason="a test") for each in written(folder).operations]
+    (folder / "reviewed.toml").write_text("\n".join(pins))
+    return folder
+
+
+async def test_a_whole_gateway_killed_in_the_middle_of_a_call_does_it_once_when_the_request_is_sent_again(
+    tmp_path, specs
+):
+    """Five deaths: each life gets the request that killed the one before it, and then one of its own to die of."""
+    unknown = "outcome_unknown: whether"
+    deaths = [  # of the upstream with keys and of the one without, and what the request gets when it is sent again
+        ("keyed", "it received", "", 1),
+        ("keyed", "it did", "", 1),
+        ("keyed", "it did", "", 1),
+        ("keyless", "it received", unknown, 0),
+        ("keyless", "it did", unknown, 1),
+    ]
+    more = ["", "", ", idempotency_key='mine'", "", ""]
+    requests = [
+        [f"r{number}", f"counting.{operation}(what='{number}'{more[number]})"]
+        for number, (operation, *_) in enumerate(deaths)
+    ]
+    async with counting() as upstream:
+        for number in range(len(deaths) + 1):
+            order = {
+                "folder": str(tmp_path / "state"),
+                "image": str(ROOT / "build" / "kernel"),
+                "specs": str(specs),
+                "url": upstream.url,
+                "moment": f"{deaths[number][1]} {number}" if number < len(deaths) else "never",
+                "cells": requests[max(number - 1, 0) : number + 1],
+            }
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "tests.broker.gateway_life",
+                cwd=ROOT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+            printed, _ = await process.communicate(json.dumps(order).encode() + b"\n")
+            replies = [json.loads(line) for line in printed.splitlines()]
+            assert process.returncode == (-signal.SIGKILL if number < len(deaths) else 0)
+            if number:
+                _, _, error, times = deaths[number - 1]
+                assert replies[0]["error"].startswith(error) and bool(replies[0]["error"]) == bool(error)
+                assert upstream.done[str(number - 1)] == times
+            assert len(replies) == (number > 0)
