@@ -9,9 +9,25 @@ import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Boolean, Column, Connection, Float, MetaData, Row, String, Table, delete, insert, select, update
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    MetaData,
+    Row,
+    String,
+    Table,
+    bindparam,
+    cast,
+    delete,
+    exists,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 from kernel_gateway.errors import GatewayError
@@ -94,6 +110,19 @@ _effects = Table(
     Column("state", String(16), nullable=False),
     Column("at", Float(53), nullable=False, index=True),
 )
+_by_key = _effects.c.key == bindparam("of")
+# Made once: to build and compile a statement takes longer than to run it.
+_values: dict[str, Any] = {column.name: bindparam(column.name) for column in _effects.columns}
+_insert = insert(_effects).from_select(
+    list(_values),
+    select(*(cast(value, _effects.c[name].type) for name, value in _values.items())).where(
+        ~exists().where(_effects.c.key == bindparam("key"))
+    ),
+)
+_select = select(_effects).where(_by_key)
+_replace = update(_effects).where(_by_key).values(_values)
+_set_state = update(_effects).where(_by_key).values(state=bindparam("to"))
+_set_replied = update(_effects).where(_by_key, _effects.c.state == State.ANSWERED).values(state=State.REPLIED)
 
 
 class Effects:
@@ -103,7 +132,7 @@ class Effects:
         self._database, self._vault, self._clock = database, vault, clock
         self._retention_seconds = retention_seconds
         self._under_way: dict[str, str] = {}  # argument digests by key
-        self._replied: set[str] = set()  # written with whatever is written next: either way, the answer is kept
+        self._replied: set[str] = set()  # written when a session ends: either way, the answer is kept
 
     def __repr__(self) -> str:
         return f"<Effects {len(self._under_way)} under way>"
@@ -175,17 +204,23 @@ class Effects:
 
     async def forget_session(self, session_id: str) -> None:
         """Its answers are shredded. That something was done is remembered for the retention."""
-        await self._write(self._prune)
+        replied, self._replied = self._replied, set()
+
+        def work(connection: Connection) -> None:
+            self._prune(connection)
+            if replied:
+                connection.execute(_set_replied, [{"of": key} for key in replied])
+
+        await self._write(work)
         await self._vault.delete_session(session_id)
 
     def _begin(self, connection: Connection, effect: Effect) -> Begun:
         values = {name: getattr(effect, name) for name in Effect.__slots__}
         # whether it was sent decides nothing where it may be sent again: one commit less
         values |= {"state": State.SENT if effect.keyed else State.BEGUN, "at": self._clock()}
-        row = connection.execute(select(_effects).where(_effects.c.key == effect.key)).one_or_none()
-        if row is None:
-            connection.execute(insert(_effects).values(values))
+        if connection.execute(_insert, values).rowcount:
             return Begun()
+        row = connection.execute(_select, {"of": effect.key}).one()
         answer = None
         if row.session_id == effect.session_id:  # another session's answer holds handles that this one cannot use
             answer = self._vault.read(connection, effect.session_id, ANSWER, effect.key)
@@ -205,11 +240,11 @@ class Effects:
                 message = f"`{effect.operation}` was done for this request already, and its answer was not kept"
                 raise GatewayError("conflict", f"{message}; look at the result before you do it again in a new cell")
             case again:
-                connection.execute(update(_effects).where(_effects.c.key == effect.key).values(values))
+                connection.execute(_replace, {"of": effect.key, **values})
                 return Begun(is_repeat=again is Verdict.SEND_AGAIN)
 
     def _set(self, connection: Connection, effect: Effect, state: State) -> None:
-        connection.execute(update(_effects).where(_effects.c.key == effect.key).values(state=state))
+        connection.execute(_set_state, {"of": effect.key, "to": state})
 
     async def _told(self, work: Callable[[Connection], None], *, is_long: bool = False) -> None:
         """After the upstream has answered nothing can be taken back: the record of it then says `sent`, which is safe,
@@ -220,17 +255,7 @@ class Effects:
             log.error("what came of a mutation cannot be written: %s", type(error).__name__)
 
     async def _write(self, work: Callable[[Connection], T], *, is_long: bool = False) -> T:
-        replied = tuple(self._replied)
-
-        def with_replies(connection: Connection) -> T:
-            if replied:
-                is_theirs = _effects.c.key.in_(replied) & (_effects.c.state == State.ANSWERED)
-                connection.execute(update(_effects).where(is_theirs).values(state=State.REPLIED))
-            return work(connection)
-
-        result = await (self._database.run if is_long else self._database.promptly)(with_replies)
-        self._replied.difference_update(replied)
-        return result
+        return await (self._database.run if is_long else self._database.promptly)(work)
 
     def _prune(self, connection: Connection) -> None:
         connection.execute(delete(_effects).where(_effects.c.at < self._clock() - self._retention_seconds))

@@ -14,16 +14,17 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import (
     Column,
-    ColumnElement,
     Connection,
     LargeBinary,
     MetaData,
     String,
     Table,
     and_,
+    bindparam,
     delete,
     insert,
     select,
+    update,
 )
 
 from kernel_gateway.errors import GatewayError
@@ -47,6 +48,15 @@ _values = Table(
     Column("name", String(128), primary_key=True),
     Column("sealed", LargeBinary, nullable=False),  # nonce, ciphertext, tag
 )
+# Made once: to build and compile a statement takes longer than to run it.
+_place = and_(*(_values.c[name] == bindparam(f"of_{name}") for name in ("session_id", "kind", "name")))
+_of_session = _keys.c.session_id == bindparam("of_session_id")
+_select_key = select(_keys.c.wrapped).where(_of_session)
+_insert_key = insert(_keys)
+_select = select(_values.c.sealed).where(_place)
+_update = update(_values).where(_place).values(sealed=bindparam("to"))
+_insert = insert(_values)
+_delete = delete(_values).where(_place)
 
 
 class Secrets(Protocol):
@@ -89,9 +99,7 @@ class Vault:
 
     async def delete(self, session_id: str, kind: str, name: str) -> None:
         await self.prepare()
-        await self._database.run(
-            lambda connection: connection.execute(delete(_values).where(_is(session_id, kind, name)))
-        )
+        await self._database.run(lambda connection: connection.execute(_delete, _at(session_id, kind, name)))
 
     async def delete_session(self, session_id: str) -> None:
         """Key and values, overwritten in the database's file and in its log."""
@@ -126,19 +134,20 @@ class Vault:
         if key is None:
             key = self._random(SECRET_BYTES)
             wrapped = self._seal(self._keys.secret("vault"), key, (session_id,))
-            connection.execute(insert(_keys).values(session_id=session_id, wrapped=wrapped))
-        connection.execute(delete(_values).where(_is(session_id, kind, name)))
+            connection.execute(_insert_key, {"session_id": session_id, "wrapped": wrapped})
         sealed = self._seal(key, plaintext, (session_id, kind, name))
-        connection.execute(insert(_values).values(session_id=session_id, kind=kind, name=name, sealed=sealed))
+        if not connection.execute(_update, {**_at(session_id, kind, name), "to": sealed}).rowcount:
+            row = {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed}
+            connection.execute(_insert, row)
 
     def read(self, connection: Connection, session_id: str, kind: str, name: str) -> bytes | None:
         """As `get`, inside a transaction of somebody else's."""
-        sealed = connection.execute(select(_values.c.sealed).where(_is(session_id, kind, name))).scalar()
+        sealed = connection.execute(_select, _at(session_id, kind, name)).scalar()
         key = None if sealed is None else self._key(connection, session_id)
         return None if sealed is None or key is None else _open(key, sealed, (session_id, kind, name))
 
     def _key(self, connection: Connection, session_id: str) -> bytes | None:
-        wrapped = connection.execute(select(_keys.c.wrapped).where(_keys.c.session_id == session_id)).scalar()
+        wrapped = connection.execute(_select_key, {"of_session_id": session_id}).scalar()
         return None if wrapped is None else _open(self._keys.secret("vault"), wrapped, (session_id,))
 
     def _seal(self, key: bytes, plaintext: bytes, belongs_to: tuple[str, ...]) -> bytes:
@@ -159,5 +168,5 @@ def _written(belongs_to: tuple[str, ...]) -> bytes:
     return json.dumps(belongs_to).encode()
 
 
-def _is(session_id: str, kind: str, name: str) -> ColumnElement[bool]:
-    return and_(_values.c.session_id == session_id, _values.c.kind == kind, _values.c.name == name)
+def _at(session_id: str, kind: str, name: str) -> dict[str, str]:
+    return {"of_session_id": session_id, "of_kind": kind, "of_name": name}

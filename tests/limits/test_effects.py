@@ -173,7 +173,7 @@ async def test_a_record_is_kept_for_its_time_and_no_longer(life):
     assert await life.do(KEYLESS) == Begun()
 
 
-async def test_an_answer_that_the_cell_has_is_marked_with_what_is_written_next(life):
+async def test_an_answer_that_its_cell_has_is_marked_when_a_session_ends(life):
     await life.do(KEYED, "answered")
     states = [await state(life)]
     await life.effects.forget_session("s2")
