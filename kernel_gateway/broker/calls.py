@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from catalog import Effect, Operation
+from catalog.operation import Idempotency
 from kernel_gateway.audit.bounds import UNKNOWN_OPERATION
 from kernel_gateway.audit.events import OperationCalled
 from kernel_gateway.auth.principal import Principal
@@ -90,7 +91,7 @@ class Calls:
         def read(answer: UpstreamAnswer) -> Any:
             return self._read(operation, upstream, arguments, answer, cell, entry)
 
-        if operation.effect is Effect.READ:
+        if operation.effect is Effect.READ and operation.idempotency is Idempotency.NONE:
             return read(await self._send(operation, upstream, arguments, cell))
 
         async def send(arguments: Mapping[str, Any], key: str | None, is_repeat: bool) -> UpstreamAnswer:

@@ -8,7 +8,8 @@ from catalog import Operation
 from catalog.operation import Idempotency
 from kernel_gateway.broker.cell import Cell
 from kernel_gateway.errors import GatewayError
-from kernel_gateway.limits.effects import Effect, Effects, unknown_message
+from kernel_gateway.limits.effect import Effect
+from kernel_gateway.limits.effects import Effects, unknown_message
 from kernel_gateway.limits.idempotency import Origin, argument_digest, derived_key, upstream_key
 from kernel_gateway.upstreams.base import UpstreamAnswer, UpstreamError
 

@@ -1,14 +1,11 @@
 """The write-ahead record of every mutation: durable before the upstream is called, so that no death makes it twice.
 
-begun -> sent -> answered -> replied, or refused (nothing was done), or outcome_unknown. An effect is known by the key
-its upstream sees. What a second call with that key gets is decided by `verdict`, a table; the rest is rows.
-An upstream that honours keys may be sent the same again; one that does not never is, unless nothing was sent or done.
+An effect is known by the key its upstream sees. What a second call with that key gets is decided in effect.py.
 """
 
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -31,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.limits.effect import Effect, State, Verdict, verdict
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.vault import Vault
 
@@ -41,51 +39,6 @@ T = TypeVar("T")
 ANSWER = "answer"  # the vault's kind
 _AT_ONCE_BYTES = 64 * 1024  # a longer answer is encrypted and written on the database's own thread
 _BUSY_SECONDS = 1.0
-
-
-class State(StrEnum):
-    BEGUN = "begun"  # written down, not sent
-    SENT = "sent"  # perhaps done
-    ANSWERED = "answered"  # done, and the answer is kept
-    REPLIED = "replied"  # done, and the cell has the answer
-    REFUSED = "refused"  # not done
-    OUTCOME_UNKNOWN = "outcome_unknown"  # perhaps done, and nobody will say
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """One mutation. `key` is what its upstream sees where `keyed`; `arguments` is their digest."""
-
-    key: str
-    keyed: bool
-    operation: str
-    arguments: str
-    organisation: str
-    session_id: str
-    cell_id: str
-
-
-class Verdict(StrEnum):
-    """What a call gets whose effect has a record already."""
-
-    SEND = "send"  # nothing was done
-    SEND_AGAIN = "send_again"  # with the same key: the upstream will not do it twice
-    REPLAY = "replay"
-    CONFLICT = "conflict"
-    UNKNOWN = "unknown"
-    DONE = "done"
-
-
-def verdict(state: State, *, keyed: bool, same_arguments: bool, has_answer: bool) -> Verdict:
-    if not same_arguments:
-        return Verdict.CONFLICT
-    if has_answer:
-        return Verdict.REPLAY
-    if state is State.REFUSED or state is State.BEGUN:
-        return Verdict.SEND
-    if keyed:
-        return Verdict.SEND_AGAIN
-    return Verdict.DONE if state in (State.ANSWERED, State.REPLIED) else Verdict.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)

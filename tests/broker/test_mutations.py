@@ -125,6 +125,13 @@ async def test_without_keys_an_outcome_nobody_knows_is_said_and_never_tried_agai
     await scene.call("files_touch", id=1)  # a new cell is a new intention
 
 
+async def test_a_key_whose_call_was_refused_may_be_used_with_corrected_arguments(scene):
+    scene.answers({}, 422)
+    await scene.refused("files_delete", ids=["wrong"], idempotency_key="k")
+    scene.answers({})
+    await scene.call("files_delete", ids=["right"], idempotency_key="k")
+
+
 @pytest.mark.parametrize("status", [400, 404, 409, 429])
 async def test_what_the_upstream_refused_may_be_asked_for_again(scene, status):
     scene.answers({}, status)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from kernel_gateway.errors import GatewayError
-from kernel_gateway.limits.effects import ANSWER, Begun, Effect, Effects, State, Verdict, verdict
+from kernel_gateway.limits.effect import Effect, State, Verdict, verdict
+from kernel_gateway.limits.effects import ANSWER, Begun, Effects
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
 from kernel_gateway.store.vault import Vault
@@ -60,11 +61,16 @@ async def refusal(life, effect):
 
 
 @pytest.mark.parametrize("keyed", [True, False])
-@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("state", [state for state in State if state is not State.REFUSED])
 def test_other_arguments_are_always_a_conflict_and_an_answer_that_is_kept_is_always_given(state, keyed):
     assert verdict(state, keyed=keyed, same_arguments=False, has_answer=True) is Verdict.CONFLICT
     assert verdict(state, keyed=keyed, same_arguments=False, has_answer=False) is Verdict.CONFLICT
     assert verdict(state, keyed=keyed, same_arguments=True, has_answer=True) is Verdict.REPLAY
+
+
+@pytest.mark.parametrize("keyed", [True, False])
+def test_the_key_of_a_call_that_was_refused_is_not_spent(keyed):
+    assert verdict(State.REFUSED, keyed=keyed, same_arguments=False, has_answer=False) is Verdict.SEND
 
 
 @pytest.mark.parametrize(
