@@ -100,7 +100,9 @@ async def _failed(effects: Effects, effect: Effect, error: UpstreamError) -> NoR
     else:
         await effects.unknown(effect)
         code, message, retry_after = "outcome_unknown", f"{unknown_message(effect.operation)} ({message})", None
-    raise UpstreamError(code, message, retry_after=retry_after, http_status=error.http_status) from error
+    raise UpstreamError(
+        code, message, retry_after=retry_after, http_status=error.http_status, sent=error.sent
+    ) from error
 
 
 def split_key(operation: Operation, arguments: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any]]:

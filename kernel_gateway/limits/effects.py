@@ -204,7 +204,7 @@ class Effects:
         and the journal, which is written to the same database, says what is wrong."""
         try:
             await self._write(work, is_long=is_long)
-        except SQLAlchemyError as error:
+        except Exception as error:
             log.error("what came of a mutation cannot be written: %s", type(error).__name__)
 
     async def _write(self, work: Callable[[Connection], T], *, is_long: bool = False) -> T:

@@ -76,8 +76,10 @@ class Vault:
         return f"<Vault in {self._database!r}>"
 
     async def prepare(self) -> None:
-        """Makes the tables. Needed before `write` and `read` only: the others see to it."""
+        """Makes the tables. Needed before `write` and `read` only: the others see to it. Raises ConfigError where the
+        installation's key cannot be used."""
         if not self._has_tables:
+            self._keys.secret("vault")
             await self._database.run(_metadata.create_all)
             self._has_tables = True
 

@@ -1,7 +1,7 @@
 """Lives of the inner door, each a process of its own: the real broker, records and upstream client, until it is killed.
 
-Reads one JSON object per line: {"folder", "url", "operation", "what", "moment"}. Makes the one call of the one request
-in a child, and prints what the child replied ("" where it did not live to) and the signal that ended it, or 0.
+Reads a JSON list per line, of {"folder", "url", "operation", "what", "moment"}. A child makes the one call of the one
+request of each in turn; printed is what it replied, as far as it lived to, and the signal that ended it, or 0.
 """
 
 import asyncio
@@ -105,22 +105,21 @@ async def live(folder, url, operation, what, moment):
     return json.dumps(shown)
 
 
-def in_a_child(life):
+def in_a_child(orders):
     reading, writing = os.pipe()
     if not (pid := os.fork()):
-        reply = asyncio.run(live(**life)).encode()
-        os.write(writing, reply)
-        reached("after the reply", life["moment"])
+        for order in orders:
+            os.write(writing, asyncio.run(live(**order | {"folder": Path(order["folder"])})).encode() + b"\n")
+            reached("after the reply", order["moment"])
         os._exit(0)
     os.close(writing)
     with open(reading, encoding="utf-8") as replies:
-        reply = replies.read()
-    return {"reply": reply, "signal": os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}
+        replied = [json.loads(line) for line in replies]
+    return {"replies": replied, "signal": -os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])}
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:  # what is imported late is imported now, not in every life
         asyncio.run(live(Path(folder), "http://127.0.0.1:9", "keyed", "", "never"))
     for line in sys.stdin:
-        order = json.loads(line)
-        print(json.dumps(in_a_child(order | {"folder": Path(order["folder"])})), flush=True)
+        print(json.dumps(in_a_child(json.loads(line))), flush=True)

@@ -208,9 +208,11 @@ async def test_nothing_may_be_sent_while_nothing_can_be_written_down(life):
     assert repr(life.effects) == "<Effects 0 under way>"
 
 
-async def test_an_answer_that_cannot_be_written_down_is_given_all_the_same(life, caplog):
+@pytest.mark.parametrize("damage", ["DROP TABLE effects", "UPDATE vault_keys SET wrapped = x'00'"])
+async def test_an_answer_that_cannot_be_written_down_is_given_all_the_same(life, caplog, damage):
+    await life.vault.put("s1", "other", "value", b"")
     await life.effects.begin(KEYED)
-    await life.database.run(lambda connection: connection.exec_driver_sql("DROP TABLE effects"))
+    await life.database.run(lambda connection: connection.exec_driver_sql(damage))
     await life.effects.answered(KEYED, b"done")
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
