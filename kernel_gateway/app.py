@@ -33,6 +33,7 @@ from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.pool import Pool
 from kernel_gateway.kernels.sockets import sweep
 from kernel_gateway.launching import check_launcher, kernel_launcher, unsafe_warning
+from kernel_gateway.limits.effects import Effects
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
 from kernel_gateway.reference.keys import KID_PREFIX
 from kernel_gateway.sessions.manifests import manifests
@@ -40,6 +41,7 @@ from kernel_gateway.sessions.session import Services
 from kernel_gateway.settings import Settings
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
+from kernel_gateway.store.vault import Vault
 from kernel_gateway.upstreams.asker import signer
 from kernel_gateway.upstreams.http import connect
 
@@ -125,9 +127,12 @@ async def running(
             ttl_seconds=limits.handle_ttl_seconds,
             max_per_session=limits.max_handles_per_session,
         )
+        effects = Effects(database, Vault(database, keys), clock, limits.effect_retention_seconds)
+        secret = keys.secret("idempotency")
         broker = Broker(
-            reachable, authorizer, upstreams, handles, journal, redactor, limits, keys.secret("idempotency"), clock
+            reachable, authorizer, upstreams, handles, journal, redactor, limits, secret, clock, effects=effects
         )
+        await broker.recover()
 
         async def start_kernel(launcher: Launcher) -> Kernel:
             return await Kernel.start(launcher, settings.kernels)

@@ -217,7 +217,10 @@ class Gateway:
             del self._closed[next(iter(self._closed))]
         self._services.broker.forget_session(session.id)
         self._journal.record(SessionClosed(**self._who(session), reason=reason))
-        await session.close()
+        try:
+            await session.close()
+        finally:
+            await self._services.broker.shred_session(session.id)
 
     def _who(self, session: Session) -> dict[str, Any]:
         owner = session.owner

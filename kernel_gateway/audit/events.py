@@ -138,6 +138,20 @@ class OperationCalled(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EffectLeft(Event):
+    """The gateway died while this call was under way, so whether it was done is not known. `at` is when it was found.
+
+    `keyed` says that the upstream does it once, however often the same request is sent.
+    """
+
+    kind: ClassVar[str] = "effect_left"
+
+    cell_id: Id = ""
+    operation: OperationId = ""
+    keyed: Flag = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlobMoved(Event):
     """Bytes went through a handle; `direction` is the cell's view."""
 

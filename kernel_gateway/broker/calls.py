@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from catalog import Effect, Operation
@@ -14,16 +15,14 @@ from kernel_gateway.audit.events import OperationCalled
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker.cell import Account, CallRecord, Cell
 from kernel_gateway.broker.marks import Mark, marks
+from kernel_gateway.broker.mutations import Mutations
 from kernel_gateway.broker.schemas import Schemas
 from kernel_gateway.broker.seal import Link, clean, seal
 from kernel_gateway.broker.services import Services, asker, insist, quoted
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import BlobHandle
-from kernel_gateway.limits.idempotency import upstream_key
 from kernel_gateway.upstreams.base import Upstream, UpstreamAnswer, UpstreamError
 
-_KEY_HEADER = "idempotency-key"
-_KEY_BYTES = 16
 _MAX_VALUE_BYTES = 1024 * 1024 - 1024  # in a RESULT's head, once sealed; a kernel takes far more from its gateway
 _SURELY_SMALL_BYTES = 64 * 1024  # a received answer up to here cannot outgrow a head by being written again
 _HANDLE_BYTES = 400  # at most, of a handle in an answer
@@ -49,6 +48,7 @@ class Calls:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._schemas = Schemas()
+        self._mutations = Mutations(services.effects, services.secret)
         self._marks: dict[tuple[str, str], Mark] = {}
 
     async def call(self, head: Mapping[str, Any], account: Account, cell: Cell) -> Any:
@@ -86,9 +86,30 @@ class Calls:
         entry.operation, entry.effect = operation.id, operation.effect
         self._authorise(operation, account, cell, entry)
         arguments, entry.request_bytes = self._schemas.check_arguments(operation, head.get("arguments", {}))
-        arguments, key = self._split_key(operation, arguments, cell.principal)
         upstream = self._services.upstream(operation.server)
-        answer = await self._send(operation, upstream, arguments, key, cell)
+
+        def read(answer: UpstreamAnswer) -> Any:
+            return self._read(operation, upstream, arguments, answer, cell, entry)
+
+        if operation.effect is Effect.READ and operation.idempotency is Idempotency.NONE:
+            return read(await self._send(operation, upstream, arguments, cell))
+
+        async def send(arguments: Mapping[str, Any], key: str | None, is_repeat: bool) -> UpstreamAnswer:
+            return await self._send(operation, upstream, arguments, cell, key, is_repeat=is_repeat)
+
+        value, entry.replayed = await self._mutations.once(operation, arguments, cell, send, read)
+        return value
+
+    def _read(
+        self,
+        operation: Operation,
+        upstream: Upstream,
+        arguments: Mapping[str, Any],
+        answer: UpstreamAnswer,
+        cell: Cell,
+        entry: _Entry,
+    ) -> Any:
+        """The answer as it may enter the sandbox."""
         entry.http_status, entry.answer_bytes, entry.replayed = answer.status, answer.bytes_received, answer.replayed
         if answer.bytes_received > self._services.settings.max_answer_bytes:
             limit = self._services.settings.max_answer_bytes
@@ -113,37 +134,24 @@ class Calls:
         cell.calls += 1
         account.calls += 1
 
-    def _split_key(
-        self, operation: Operation, arguments: dict[str, Any], principal: Principal
-    ) -> tuple[dict[str, Any], str | None]:
-        """The arguments without the caller's idempotency key, and the key to send.
-
-        Where the caller gave none it is new for every call: only our own retry of this very call is the same.
-        """
-        if operation.idempotency is Idempotency.NONE:
-            return arguments, None
-        name = next(
-            (
-                each.name
-                for each in operation.parameters
-                if each.where == "header" and each.wire_name.lower() == _KEY_HEADER
-            ),
-            "",
-        )
-        given = arguments.get(name)
-        rest = {each: value for each, value in arguments.items() if each != name}
-        if not isinstance(given, str):
-            given = self._services.random_token(_KEY_BYTES)
-        secret = self._services.secret
-        return rest, upstream_key(secret, principal.organisation, principal.identity, operation.id, given)
-
     async def _send(
-        self, operation: Operation, upstream: Upstream, arguments: Mapping[str, Any], key: str | None, cell: Cell
+        self,
+        operation: Operation,
+        upstream: Upstream,
+        arguments: Mapping[str, Any],
+        cell: Cell,
+        key: str | None = None,
+        *,
+        is_repeat: bool = False,
     ) -> UpstreamAnswer:
-        """A broken connection is tried once more, within the same deadline, where that cannot do the thing twice."""
+        """A broken connection is tried once more, within the same deadline, where that cannot do the thing twice.
+
+        The error's `sent` is about all attempts. `is_repeat`: an earlier call may have been sent with this `key`.
+        """
         time = asyncio.get_running_loop().time
         deadline = time() + self._services.settings.call_timeout_seconds
         may_repeat = operation.effect is Effect.READ or key is not None
+        sent = is_repeat
         while True:
             try:
                 return await upstream.call(
@@ -155,15 +163,19 @@ class Calls:
                 )
             except UpstreamError as error:
                 broken = error.code == "upstream_unavailable" and not error.http_status
+                is_second, sent = sent, sent or error.sent
                 if broken and may_repeat:
                     may_repeat = False
                     continue
+                if is_second and key is not None and error.http_status == HTTPStatus.CONFLICT:
+                    message = f"`{operation.server}` is still at work on the first attempt; try again later"
+                    raise UpstreamError("upstream_unavailable", message, retry_after=error.retry_after) from error
                 raise UpstreamError(
                     error.code,
                     clean(error.message, upstream.storage),
                     retry_after=error.retry_after,
                     http_status=error.http_status,
-                    sent=error.sent,
+                    sent=sent,
                 ) from error
 
     def _sealed(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.limits.flight import Flight
+from kernel_gateway.limits.idempotency import Ordinals, Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,16 @@ class Cell:
     """The cell that holds a session's turn. `principal` is already narrowed by the session's grant.
 
     `calls` counts the allowed calls, `requests` every message of any kind. A call has its place among the records from
-    its start, so that they stand in the order in which the cell asked, whichever ends first.
+    its start, so that they stand in the order in which the cell asked, whichever ends first. `origin` is where
+    the caller named the request: then the keys of its mutations come from it, else from the cell.
     """
 
     principal: Principal
     session_id: str
     number: int
     cell_id: str
+    origin: Origin | None = field(default=None, repr=False)
+    ordinals: Ordinals = field(default_factory=Ordinals, repr=False)
     calls: int = 0
     requests: int = 0
     _places: list[CallRecord | None] = field(default_factory=list, repr=False)

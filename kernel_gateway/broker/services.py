@@ -11,6 +11,7 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker.cell import Account, Cell
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import Handles
+from kernel_gateway.limits.effects import Effects
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.policy.request import Authorizer, Context, Decision, Request
 from kernel_gateway.upstreams.base import Asker, Upstream, UpstreamError
@@ -36,6 +37,7 @@ class Services:
     secret: bytes
     clock: Callable[[], float]
     random_token: Callable[[int], str]
+    effects: Effects | None
     _views: dict[frozenset[str], Catalog] = field(default_factory=dict)
 
     def visible(self, principal: Principal) -> Catalog:

@@ -140,6 +140,7 @@ STATUS_OF_CODE = {
     "upstream": "lost",
     "upstream_unavailable": "lost",
     "upstream_invalid": "lost",
+    "outcome_unknown": "lost",
     "kernel_died": "lost",
     "internal": "lost",
 }

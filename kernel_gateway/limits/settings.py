@@ -21,3 +21,4 @@ class LimitSettings(Section):
     max_blob_bytes_in_flight: int = Field(150 * MiB, ge=1)  # per session: three of the largest at once
     max_handles_per_session: int = Field(1000, ge=1)  # the oldest goes first; a hundred calls with ten links each
     handle_ttl_seconds: float = Field(3600.0, gt=0)  # of a link that does not say when it expires
+    effect_retention_seconds: float = Field(86_400.0, gt=0)  # as long as upstreams usually remember a key: a day

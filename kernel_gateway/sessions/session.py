@@ -15,6 +15,7 @@ from kernel_gateway.crash import crashed
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel, Outcome
 from kernel_gateway.kernels.outputs import without_ansi
+from kernel_gateway.limits.idempotency import Origin
 from kernel_gateway.sessions.result import CellError, ExecuteRequest, ExecuteResult, Image
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.sessions.turns import NoAnswerError, Stop
@@ -22,6 +23,7 @@ from kernel_gateway.sessions.turns import NoAnswerError, Stop
 log = logging.getLogger(__name__)
 
 RETRY_BUSY_SECONDS = 5.0  # most cells take less
+_EPOCH = 0  # of the session's branch: no session goes back to an earlier cell yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ class Session:
         self._closed = True
         if self._kernel is not None:
             await self._kernel.stop("the session was closed")
+        await self._end_requests()
 
     async def _take_turn(self, stop: Stop) -> bool:
         """False where `stop` came first. Raises GatewayError("busy")."""
@@ -162,6 +165,8 @@ class Session:
             return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
         self.cells += 1
         cell = Cell(principal, self.id, self.cells, services.new_id("cell"))
+        if request.request_id:
+            cell.origin = Origin.of_request(request.session_id, _EPOCH, request.code, request.request_id)
         started = services.clock()
         self._cell, self._stop = cell, stop
         try:

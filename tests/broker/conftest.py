@@ -17,8 +17,11 @@ from kernel_gateway.audit.redact import Redactor
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.handles import Handles
+from kernel_gateway.limits.effects import Effects
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.store.database import Database
+from kernel_gateway.store.vault import Vault
 from kernel_gateway.upstreams.http import connect
 from kernel_gateway.upstreams.settings import UpstreamSettings
 
@@ -196,18 +199,18 @@ class Scene(SimpleNamespace):
 
 
 @pytest.fixture
-async def scene(server):
-    async with _scene(server) as made:
+async def scene(server, tmp_path):
+    async with _scene(server, tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-async def scene_with(server):
+async def scene_with(server, tmp_path):
     """scene_with(limits={...}, upstream={...})"""
     opened = []
 
     async def make(limits=None, upstream=None):
-        context = _scene(server, limits, upstream)
+        context = _scene(server, tmp_path, limits, upstream)
         opened.append(context)
         return await context.__aenter__()
 
@@ -216,8 +219,14 @@ async def scene_with(server):
         await context.__aexit__(None, None, None)
 
 
+class Secrets:
+    def secret(self, name):
+        return name.encode().ljust(32)
+
+
 class _scene:  # noqa: N801 - reads as a verb at its use
-    def __init__(self, server, limits=None, upstream=None):
+    def __init__(self, server, folder, limits=None, upstream=None):
+        self.folder = folder
         self.server, self.limits, self.upstream = server, LimitSettings(**limits or {}), upstream or {}
 
     async def __aenter__(self):
@@ -243,6 +252,9 @@ class _scene:  # noqa: N801 - reads as a verb at its use
             clock=lambda: scene.now,
         )
         scene.handles = Handles(lambda: scene.now, scene.tokens)
+        scene.database = Database(self.folder / "gateway.db")
+        scene.vault = Vault(scene.database, Secrets())
+        scene.effects = Effects(scene.database, scene.vault, lambda: scene.now, self.limits.effect_retention_seconds)
         scene.broker = Broker(
             Catalog.from_openapi(DOCUMENT, "store"),
             ScopeAuthorizer(self.limits.max_calls_per_cell, self.limits.max_calls_per_session),
@@ -254,7 +266,9 @@ class _scene:  # noqa: N801 - reads as a verb at its use
             b"s" * 32,
             lambda: scene.now,
             scene.tokens,
+            scene.effects,
         )
+        await scene.broker.recover()
         scene.account = Account("s1", "acme")
         scene.cell = Cell(Principal(**scene.identity), "s1", 1, "cell-1")
         self.made = scene
@@ -262,3 +276,4 @@ class _scene:  # noqa: N801 - reads as a verb at its use
 
     async def __aexit__(self, *_):
         await self.made.upstream.close()
+        await self.made.database.close()

@@ -173,7 +173,7 @@ async def test_an_unknown_tool_is_a_protocol_error_that_names_the_two(in_memory)
 def test_every_code_has_a_status_of_the_contract():
     assert set(STATUS_OF_CODE) == set(CODES)
     assert set(STATUS_OF_CODE.values()) <= set(EXECUTE_STATUSES)
-    for code in ("sandbox", "upstream", "upstream_unavailable", "upstream_invalid", "internal"):
+    for code in ("sandbox", "upstream", "upstream_unavailable", "upstream_invalid", "outcome_unknown", "internal"):
         assert STATUS_OF_CODE[code] == "lost"
 
 
