@@ -33,6 +33,7 @@ from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.pool import Pool
 from kernel_gateway.kernels.sockets import sweep
 from kernel_gateway.launching import check_launcher, kernel_launcher, unsafe_warning
+from kernel_gateway.limits.meter import meter
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
 from kernel_gateway.reference.keys import KID_PREFIX
 from kernel_gateway.sessions.manifests import manifests
@@ -75,7 +76,14 @@ class App:
             def refused(error: GatewayError) -> None:
                 refusals.count(error.code)
 
-            routes = application(self.gateway, self.verifier, manager.asgi_app, self.settings.server, refused=refused)
+            routes = application(
+                self.gateway,
+                self.verifier,
+                manager.asgi_app,
+                self.settings.server,
+                admit=self.gateway.admit,
+                refused=refused,
+            )
             server = http_server(routes, self.settings.server)
             async with manager.run():
                 server.add_sockets(bound.sockets)
@@ -125,9 +133,10 @@ async def running(
             ttl_seconds=limits.handle_ttl_seconds,
             max_per_session=limits.max_handles_per_session,
         )
-        broker = Broker(
-            reachable, authorizer, upstreams, handles, journal, redactor, limits, keys.secret("idempotency"), clock
-        )
+        counted = meter(limits, database, clock)
+        stack.push_async_callback(counted.close)
+        secret = keys.secret("idempotency")
+        broker = Broker(reachable, authorizer, upstreams, handles, journal, redactor, limits, counted, secret, clock)
 
         async def start_kernel(launcher: Launcher) -> Kernel:
             return await Kernel.start(launcher, settings.kernels)
@@ -148,7 +157,7 @@ async def running(
             clock=clock,
             new_id=lambda kind: f"{kind}_{secrets.token_hex(16)}",
         )
-        gateway = Gateway(reachable, authorizer, services, journal, settings.sessions, unsafe=warning)
+        gateway = Gateway(reachable, authorizer, services, journal, settings.sessions, counted, unsafe=warning)
         gateway.start()
         stack.push_async_callback(gateway.close)
         fetch = HttpFetch(settings.auth)

@@ -19,7 +19,11 @@ from kernel_gateway.broker.seal import Link, clean, seal
 from kernel_gateway.broker.services import Services, asker, insist, quoted
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import BlobHandle
+from kernel_gateway.limits.budgets import Reservation
+from kernel_gateway.limits.exceeded import ExceededError
 from kernel_gateway.limits.idempotency import upstream_key
+from kernel_gateway.limits.rates import CALL
+from kernel_gateway.limits.usage import Usage
 from kernel_gateway.upstreams.base import Upstream, UpstreamAnswer, UpstreamError
 
 _KEY_HEADER = "idempotency-key"
@@ -88,7 +92,10 @@ class Calls:
         arguments, entry.request_bytes = self._schemas.check_arguments(operation, head.get("arguments", {}))
         arguments, key = self._split_key(operation, arguments, cell.principal)
         upstream = self._services.upstream(operation.server)
-        answer = await self._send(operation, upstream, arguments, key, cell)
+        with await self._metered(operation, account, cell, entry) as reservation:
+            answer = await self._send(operation, upstream, arguments, key, cell)
+            used = reservation.reserved._replace(bytes=entry.request_bytes + answer.bytes_received)
+            reservation.commit(used)
         entry.http_status, entry.answer_bytes, entry.replayed = answer.status, answer.bytes_received, answer.replayed
         if answer.bytes_received > self._services.settings.max_answer_bytes:
             limit = self._services.settings.max_answer_bytes
@@ -112,6 +119,23 @@ class Calls:
         entry.decision = "allow"
         cell.calls += 1
         account.calls += 1
+
+    async def _metered(self, operation: Operation, account: Account, cell: Cell, entry: _Entry) -> Reservation:
+        """Its rate, then room for it and for the longest answer: the last thing before it is sent."""
+        try:
+            await self._services.meter.admit(CALL, cell.principal, operation.id)
+            return await self._services.reserve(
+                Usage(
+                    calls=1,
+                    writes=operation.effect is not Effect.READ,
+                    bytes=entry.request_bytes + self._services.settings.max_answer_bytes,
+                ),
+                account,
+                cell,
+            )
+        except GatewayError as error:
+            entry.decision, entry.rule = "deny", error.policy if isinstance(error, ExceededError) else "limits"
+            raise
 
     def _split_key(
         self, operation: Operation, arguments: dict[str, Any], principal: Principal

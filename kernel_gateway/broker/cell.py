@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.limits.flight import Flight
+from kernel_gateway.limits.usage import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,9 @@ class CallRecord:
 class Cell:
     """The cell that holds a session's turn. `principal` is already narrowed by the session's grant.
 
-    `calls` counts the allowed calls, `requests` every message of any kind. A call has its place among the records from
-    its start, so that they stand in the order in which the cell asked, whichever ends first.
+    `calls` counts the allowed calls, `requests` every message of any kind, `tally` what they used and reserved.
+    A call has its place among the records from its start, so that they stand in the order in which the cell asked,
+    whichever ends first.
     """
 
     principal: Principal
@@ -33,6 +35,7 @@ class Cell:
     cell_id: str
     calls: int = 0
     requests: int = 0
+    tally: Tally = field(default_factory=Tally)
     _places: list[CallRecord | None] = field(default_factory=list, repr=False)
 
     @property
@@ -51,10 +54,15 @@ class Cell:
 
 @dataclass(slots=True)
 class Account:
-    """What one session used up. `strays` counts requests that came while no cell held the turn."""
+    """What one session used up. `strays` counts requests that came while no cell held the turn.
+
+    `tree` is one object for all sessions that were forked from one another.
+    """
 
     session_id: str
     organisation: str
     calls: int = 0
     strays: int = 0
     flight: Flight = field(default_factory=Flight)
+    tally: Tally = field(default_factory=Tally)
+    tree: Tally = field(default_factory=Tally)

@@ -155,7 +155,7 @@ EXECUTE_STATUSES = (
     "invalid",
     "not_found",
 )
-SEARCH_STATUSES = ("denied", "invalid", "not_found", "lost")  # of a refusal: a search that was made has none
+SEARCH_STATUSES = ("denied", "limited", "invalid", "not_found", "lost")  # of a refusal: a search that was made has none
 
 _STRING = {"type": "string"}
 _NUMBER = {"type": "number"}

@@ -17,8 +17,10 @@ from kernel_gateway.audit.redact import Redactor
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.handles import Handles
+from kernel_gateway.limits.meter import meter
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.store.database import Database
 from kernel_gateway.upstreams.http import connect
 from kernel_gateway.upstreams.settings import UpstreamSettings
 
@@ -243,6 +245,8 @@ class _scene:  # noqa: N801 - reads as a verb at its use
             clock=lambda: scene.now,
         )
         scene.handles = Handles(lambda: scene.now, scene.tokens)
+        scene.database = Database(":memory:")
+        scene.meter = meter(self.limits, scene.database, lambda: scene.now)
         scene.broker = Broker(
             Catalog.from_openapi(DOCUMENT, "store"),
             ScopeAuthorizer(self.limits.max_calls_per_cell, self.limits.max_calls_per_session),
@@ -251,6 +255,7 @@ class _scene:  # noqa: N801 - reads as a verb at its use
             scene,
             scene.redactor,
             self.limits,
+            scene.meter,
             b"s" * 32,
             lambda: scene.now,
             scene.tokens,
@@ -262,3 +267,5 @@ class _scene:  # noqa: N801 - reads as a verb at its use
 
     async def __aexit__(self, *_):
         await self.made.upstream.close()
+        await self.made.meter.close()
+        await self.made.database.close()

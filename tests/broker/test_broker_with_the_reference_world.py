@@ -15,7 +15,9 @@ from kernel_gateway.audit.redact import Redactor
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.handles import Handles
-from kernel_gateway.limits.settings import LimitSettings
+from kernel_gateway.limits.meter import Meter
+from kernel_gateway.limits.rates import Rates
+from kernel_gateway.limits.settings import MEMORY, LimitSettings
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
 from kernel_gateway.reference.world import ReferenceWorldWarning, World
 from kernel_gateway.upstreams.asker import signer
@@ -84,6 +86,7 @@ async def inside(world):
     )
     upstream = connect("image_ops", settings, sign=world.sign, redactor=redactor, clock=time.time)
     handles = Handles(time.time, secrets.token_hex)
+    limits = LimitSettings()
     broker = Broker(
         world.catalog,
         ScopeAuthorizer(20, 100),
@@ -91,7 +94,8 @@ async def inside(world):
         handles,
         ledger,
         redactor,
-        LimitSettings(),
+        limits,
+        Meter(limits, Rates(limits.rates, MEMORY, time.time), None),
         secrets.token_bytes(32),
         time.time,
     )
