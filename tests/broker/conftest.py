@@ -124,6 +124,7 @@ DOCUMENT = {
 class Loopback:
     port: int
     respond: object = None
+    stop: object = None
     seen: list = field(default_factory=list)
 
     @property
@@ -154,6 +155,7 @@ async def server():
 
     http = HTTPServer(tornado.web.Application([(r".*", Handler)], log_function=lambda _: None))
     http.add_sockets(sockets)
+    world.stop = http.stop
     yield world
     http.stop()
     await http.close_all_connections()
