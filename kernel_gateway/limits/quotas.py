@@ -59,7 +59,7 @@ class Quotas:
     ) -> None:
         self._database, self._clock = database, clock
         self._principal, self._organisation = principal, organisation
-        self._days: dict[str, Day] = {}
+        self._days: dict[tuple[str, ...], Day] = {}
         self._today = 0
         self._has_table = self._closed = False
         self._fetches: set[asyncio.Future[bool]] = set()
@@ -78,10 +78,9 @@ class Quotas:
         )
 
     def _day(self, kind: str, names: tuple[str, ...], most: Usage, whose: str) -> "Day":
-        key = json.dumps([kind, *names])
-        if (day := self._days.get(key)) is None:
-            subject = hashlib.sha256(key.encode()).hexdigest()
-            day = self._days[key] = Day(self, subject, self._today, most, kind, whose)
+        if (day := self._days.get(names)) is None:
+            subject = hashlib.sha256(json.dumps([kind, *names]).encode()).hexdigest()
+            day = self._days[names] = Day(self, subject, self._today, most, kind, whose)
         return day
 
     def seconds_left(self) -> float:

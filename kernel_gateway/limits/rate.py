@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from limits import RateLimitItem, parse
+from limits import parse
 
 from kernel_gateway.auth.principal import Principal
 
@@ -19,14 +19,15 @@ _BUCKETS = 4096  # whose digest is kept; another is made when it is asked for
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """`item.amount` within any `item.get_expiry()` seconds, for each `whom` by itself. `text` is as it was written.
+    """`count` within any `seconds`, for each `whom` by itself. `text` is as it was written.
 
     `token` is whoever a token names, so that a fresh token is no fresh allowance; `client` is that client in that
     organisation.
     """
 
     text: str
-    item: RateLimitItem
+    count: int
+    seconds: int
     whom: str
 
 
@@ -37,20 +38,21 @@ def parse_rate(text: str) -> Rate:
             "write `600/minute per token` or `100/10 seconds per client`: a count from 1, "
             f"second, minute, hour or day, and one of {', '.join(WHOM)}"
         )
-    return Rate(text, parse(match["allowance"]), match["whom"])
+    item = parse(match["allowance"])
+    return Rate(text, item.amount, item.get_expiry(), match["whom"])
 
 
-def bucket(kind: str, whom: str, principal: Principal) -> str:
+def bucket(rate: Rate, kind: str, principal: Principal) -> str:
     """Where the hits of `kind` are counted: the same for all who share the allowance. Names nobody."""
-    return _digest(kind, whom, *principal.identity)
+    return _digest(rate.text, rate.whom, kind, *principal.identity)
 
 
 @lru_cache(maxsize=_BUCKETS)
-def _digest(kind: str, whom: str, issuer: str, organisation: str, subject: str, client: str) -> str:
+def _digest(text: str, whom: str, kind: str, issuer: str, organisation: str, subject: str, client: str) -> str:
     """Of a JSON list, which unlike joined names has one reading: nobody can choose a name to fall in another's."""
     sharing = {
         "token": [issuer, organisation, subject, client],
         "client": [issuer, organisation, client],
         "organisation": [organisation],
     }[whom]
-    return hashlib.sha256(json.dumps([kind, whom, *sharing]).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([text, kind, *sharing]).encode()).hexdigest()[:32]

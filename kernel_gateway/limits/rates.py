@@ -9,8 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any, cast
 
-from limits.aio.storage import RedisStorage, Storage
-from limits.aio.strategies import MovingWindowRateLimiter
+from limits.aio.storage import RedisStorage
 from limits.errors import ConfigurationError, StorageError
 
 from kernel_gateway.auth.principal import Principal
@@ -18,7 +17,7 @@ from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.limits.exceeded import ExceededError
 from kernel_gateway.limits.rate import WHOM, Rate, bucket, parse_rate
 from kernel_gateway.limits.settings import MEMORY, RateSettings
-from kernel_gateway.limits.windows import MemoryWindows
+from kernel_gateway.limits.windows import MemoryWindows, Windows
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +34,8 @@ class Rates:
     ) -> None:
         self._settings, self._clock = settings, clock
         self._redis = None if store == MEMORY else _redis(store)
-        storage: Storage = self._redis or MemoryWindows(clock)
+        self._windows: Windows = self._redis or MemoryWindows(clock)
         self._patience = store_timeout_seconds if self._redis else None
-        self._windows = MovingWindowRateLimiter(storage)
         self._plans: dict[tuple[str, str], tuple[tuple[str, Rate], ...]] = {}
 
     def __repr__(self) -> str:
@@ -53,8 +51,8 @@ class Rates:
         try:
             async with asyncio.timeout(self._patience):
                 for counted, rate in plan:
-                    key = bucket(counted, rate.whom, principal)
-                    if not await self._windows.hit(rate.item, key):
+                    key = bucket(rate, counted, principal)
+                    if not await self._windows.acquire_entry(key, rate.count, rate.seconds):
                         raise await self._exceeded(counted, rate, key)
         except (StorageError, OSError, TimeoutError) as error:
             log.error("the rates cannot be counted: %s", type(error).__name__)
@@ -62,15 +60,15 @@ class Rates:
             raise GatewayError("disabled", message) from None
 
     async def _exceeded(self, counted: str, rate: Rate, key: str) -> ExceededError:
-        stats = await self._windows.get_window_stats(rate.item, key)
-        wait = max(_MIN_RETRY_SECONDS, math.ceil(stats.reset_time - self._clock()))
+        oldest, _ = await self._windows.get_moving_window(key, rate.count, rate.seconds)
+        wait = max(_MIN_RETRY_SECONDS, math.ceil(oldest + rate.seconds - self._clock()))
         kind = counted.partition(" ")[0]
         what = f"calls of `{counted.partition(' ')[2]}`" if kind == "operation" else _PLURALS[kind]
         return ExceededError(
             f"{what} are limited to {rate.text}; wait before the next one",
             policy=f"{kind}-per-{rate.whom}",
-            quota=rate.item.amount,
-            window_seconds=rate.item.get_expiry(),
+            quota=rate.count,
+            window_seconds=rate.seconds,
             retry_after=wait,
         )
 

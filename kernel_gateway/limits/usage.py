@@ -32,10 +32,9 @@ class Usage(NamedTuple):
 
     def beyond(self, most: "Usage") -> str:
         """The first unit of which this is more than `most`, or empty."""
-        for unit, mine, limit in zip(self._fields, self, most, strict=True):
-            if mine > limit:
-                return unit
-        return ""
+        if self[0] <= most[0] and self[1] <= most[1] and self[2] <= most[2] and self[3] <= most[3]:
+            return ""
+        return next(unit for unit, mine, limit in zip(self._fields, self, most, strict=True) if mine > limit)
 
 
 NOTHING = Usage()

@@ -1,22 +1,29 @@
-"""Hits in memory, for one gateway alone.
+"""Hits in windows that move with the clock, and where they are kept in memory, for one gateway alone.
 
-The library's own storage sweeps all its keys after each hit, every one of them on a thread. This one lets a key's old
-hits go when the key is used, and keys that nobody uses from time to time.
+The library's own storage in memory sweeps all its keys after each hit, every one of them on a thread. This one lets a
+key's old hits go when the key is used, and keys that nobody uses from time to time.
 """
 
 from collections import deque
 from collections.abc import Callable
-
-from limits.aio.storage import MemoryStorage
+from typing import Protocol
 
 _SWEEP_SECONDS = 60.0  # between looks for keys that nobody uses; a look costs 0.1 microseconds a key
 
 
-class MemoryWindows(MemoryStorage):
-    """A moving window holds the time of each hit: exactly so many in any window, and exactly when there is room."""
+class Windows(Protocol):
+    """What the storages of `limits` do for moving windows: exactly so many hits in any, and exactly when there is room.
+    A storage raises limits.errors.StorageError."""
 
+    async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
+        """False where the window of `expiry` seconds has no room."""
+
+    async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
+        """The time of the oldest hit in the window, and how many there are."""
+
+
+class MemoryWindows:
     def __init__(self, clock: Callable[[], float]) -> None:
-        super().__init__()
         self._clock = clock
         self._hits: dict[str, tuple[deque[float], float]] = {}
         self._swept_at = clock()
@@ -35,7 +42,6 @@ class MemoryWindows(MemoryStorage):
         return True
 
     async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """The time of the oldest hit in the window, and how many there are."""
         now = self._clock()
         hits = self._current(key, now, expiry)
         return (hits[0] if hits else now), len(hits)

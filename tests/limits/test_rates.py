@@ -94,11 +94,15 @@ async def test_each_operation_has_a_rate_of_its_own_and_one_may_have_another(clo
     assert (await allowed(counted, "call", caller("bob"), "image_ops:jobs_create"))[0] == 0
 
 
-async def test_the_defaults_are_the_ones_in_force(clock):
-    for kind, number in {"request": 3000, "execute": 600, "search": 600, "call": 600}.items():
-        counted = Rates(LimitSettings().rates, MEMORY, clock)
-        count, error = await allowed(counted, kind, caller(), "image_ops:jobs_get", tries=4000)
-        assert (count, error.window_seconds) == (number, 60), kind
+DEFAULTS = [(kind, text) for kind in NOTHING for text in getattr(RateSettings(), kind)]
+
+
+@pytest.mark.parametrize(("kind", "text"), DEFAULTS)
+async def test_each_default_rate_allows_its_count_and_not_one_more(clock, kind, text):
+    counted, rate = rates(clock, **{kind: [text]}), parse_rate(text)
+    asked = "call" if kind == "operation" else kind
+    count, error = await allowed(counted, asked, caller(), "image_ops:jobs_get", tries=rate.count + 1)
+    assert (count, error.window_seconds) == (rate.count, rate.seconds)
 
 
 @given(st.lists(st.floats(0, 5), max_size=60), st.integers(1, 5))
@@ -128,6 +132,8 @@ names = st.text('",[]\\/ a', max_size=4)
 
 @given(st.tuples(names, names, names, names), st.tuples(names, names, names, names), st.sampled_from(WHOM))
 def test_nobody_can_choose_a_name_that_falls_into_anothers_bucket(one, other, whom):
+    rate = parse_rate(f"5/minute per {whom}")
+
     def sharing(names):
         issuer, organisation, _, client = names
         return {
@@ -138,10 +144,10 @@ def test_nobody_can_choose_a_name_that_falls_into_anothers_bucket(one, other, wh
 
     def of(names):
         issuer, organisation, subject, client = names
-        return bucket("call", whom, caller(subject, client, organisation, issuer))
+        return bucket(rate, "call", caller(subject, client, organisation, issuer))
 
     assert (of(one) == of(other)) is (sharing(one) == sharing(other))
-    assert len({bucket(kind, whom, caller(*one)) for kind in ("call", "search", "operation a", "operation b")}) == 4
+    assert len({bucket(rate, kind, caller(*one)) for kind in ("call", "search", "operation a", "operation b")}) == 4
 
 
 @pytest.mark.parametrize(
@@ -155,7 +161,7 @@ def test_nobody_can_choose_a_name_that_falls_into_anothers_bucket(one, other, wh
 )
 def test_a_rate_reads_as_it_is_written(text, seconds):
     rate = parse_rate(text)
-    assert (rate.item.amount, rate.item.get_expiry(), rate.whom) == (5, seconds, text.rpartition(" ")[2])
+    assert (rate.count, rate.seconds, rate.whom) == (5, seconds, text.rpartition(" ")[2])
 
 
 @pytest.mark.parametrize(

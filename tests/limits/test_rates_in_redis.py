@@ -87,7 +87,7 @@ async def test_a_redis_names_nobody(open_rates, redis):
     keys = await reader.read()
     writer.close()
     await writer.wait_closed()
-    assert b"LIMITER" in keys and b"ada" not in keys and b"acme" not in keys
+    assert b"LIMITS:" in keys and b"ada" not in keys and b"acme" not in keys
 
 
 async def outcome(rates, who=None):
