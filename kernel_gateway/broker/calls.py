@@ -127,7 +127,7 @@ class Calls:
             return await self._services.reserve(
                 Usage(
                     calls=1,
-                    writes=operation.effect is not Effect.READ,
+                    writes=int(operation.effect is not Effect.READ),
                     bytes=entry.request_bytes + self._services.settings.max_answer_bytes,
                 ),
                 account,

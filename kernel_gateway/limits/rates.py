@@ -36,6 +36,7 @@ class Rates:
         self._redis = None if store == MEMORY else _redis(store)
         self._windows: Windows = self._redis or MemoryWindows(clock)
         self._patience = store_timeout_seconds if self._redis else None
+        self._failed = False
         self._plans: dict[tuple[str, str], tuple[tuple[str, Rate], ...]] = {}
 
     def __repr__(self) -> str:
@@ -54,8 +55,11 @@ class Rates:
                     key = bucket(rate, counted, principal)
                     if not await self._windows.acquire_entry(key, rate.count, rate.seconds):
                         raise await self._exceeded(counted, rate, key)
+            self._failed = False
         except (StorageError, OSError, TimeoutError) as error:
-            log.error("the rates cannot be counted: %s", type(error).__name__)
+            if not self._failed:  # once, and not for each of those who try
+                log.error("the rates cannot be counted: %s", type(error).__name__)
+            self._failed = True
             message = "the rates cannot be counted, so nothing is allowed; tell an operator"
             raise GatewayError("disabled", message) from None
 
