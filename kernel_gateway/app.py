@@ -34,6 +34,7 @@ from kernel_gateway.kernels.pool import Pool
 from kernel_gateway.kernels.sockets import sweep
 from kernel_gateway.launching import check_launcher, kernel_launcher, unsafe_warning
 from kernel_gateway.limits.effects import Effects
+from kernel_gateway.limits.meter import meter
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
 from kernel_gateway.reference.keys import KID_PREFIX
 from kernel_gateway.sessions.manifests import manifests
@@ -77,7 +78,14 @@ class App:
             def refused(error: GatewayError) -> None:
                 refusals.count(error.code)
 
-            routes = application(self.gateway, self.verifier, manager.asgi_app, self.settings.server, refused=refused)
+            routes = application(
+                self.gateway,
+                self.verifier,
+                manager.asgi_app,
+                self.settings.server,
+                admit=self.gateway.admit,
+                refused=refused,
+            )
             server = http_server(routes, self.settings.server)
             async with manager.run():
                 server.add_sockets(bound.sockets)
@@ -128,9 +136,21 @@ async def running(
             max_per_session=limits.max_handles_per_session,
         )
         effects = Effects(database, Vault(database, keys), clock, limits.effect_retention_seconds)
+        counted = meter(limits, database, clock)
+        stack.push_async_callback(counted.close)
         secret = keys.secret("idempotency")
         broker = Broker(
-            reachable, authorizer, upstreams, handles, journal, redactor, limits, secret, clock, effects=effects
+            reachable,
+            authorizer,
+            upstreams,
+            handles,
+            journal,
+            redactor,
+            limits,
+            counted,
+            secret,
+            clock,
+            effects=effects,
         )
         await broker.recover()
 
@@ -153,7 +173,7 @@ async def running(
             clock=clock,
             new_id=lambda kind: f"{kind}_{secrets.token_hex(16)}",
         )
-        gateway = Gateway(reachable, authorizer, services, journal, settings.sessions, unsafe=warning)
+        gateway = Gateway(reachable, authorizer, services, journal, settings.sessions, counted, unsafe=warning)
         gateway.start()
         stack.push_async_callback(gateway.close)
         fetch = HttpFetch(settings.auth)

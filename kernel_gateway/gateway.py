@@ -11,6 +11,8 @@ from kernel_gateway.audit.journal import Journal
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.crash import places
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.limits.exceeded import ExceededError
+from kernel_gateway.limits.meter import Meter
 from kernel_gateway.policy.request import Authorizer, Context, Request
 from kernel_gateway.search import SearchAnswer, answer
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
@@ -40,11 +42,12 @@ class Gateway:
         services: Services,
         journal: Journal,
         settings: SessionSettings,
+        meter: Meter,
         *,
         unsafe: str = "",
     ) -> None:
         self._catalog, self._authorizer, self._services = catalog, authorizer, services
-        self._journal, self._settings, self._unsafe = journal, settings, unsafe
+        self._journal, self._settings, self._meter, self._unsafe = journal, settings, meter, unsafe
         self._sessions: dict[str, Session] = {}
         self._closed: dict[str, tuple[str, str, str, str]] = {}
         self._turns = Turns(
@@ -76,6 +79,10 @@ class Gateway:
             reasons.append(self._unsafe)
         return not reasons, reasons
 
+    async def admit(self, principal: Principal) -> None:
+        """One HTTP request of a caller, whatever it is for. Raises GatewayError limited | disabled."""
+        await self._meter.admit("request", principal)
+
     def catalog_for(self, principal: Principal) -> Catalog:
         """The operations this caller may use."""
         return self._catalog.only(lambda operation: bool(operation.scope) and operation.scope in principal.scopes)
@@ -84,6 +91,7 @@ class Gateway:
         self, principal: Principal, query: str, *, limit: int = 10, server: str = "", detail: str = "brief"
     ) -> SearchAnswer:
         """The contract's structured result. Raises GatewayError."""
+        await self._meter.admit("search", principal)
         self._decide(principal, "search", "")
         visible = self.catalog_for(principal)
         found = answer(visible, query, limit=limit, server=server, detail=detail)
@@ -110,8 +118,9 @@ class Gateway:
         """Runs a cell, or joins or answers from the turn of the same `request_id`.
 
         Cancelling the caller interrupts the cell; with `detach_on_cancel` the cell goes on to its own deadline.
-        Raises GatewayError: denied, invalid, not_found, conflict, limited, busy, sandbox.
+        Raises GatewayError: denied, invalid, not_found, conflict, limited, busy, disabled, sandbox.
         """
+        await self._meter.admit("execute", principal)
         self._decide(principal, "execute", request.session_id)
         self._check(request)
         digest = hashlib.sha256(request.code.encode()).digest()
@@ -193,13 +202,21 @@ class Gateway:
         if len(mine) >= self._settings.max_sessions_per_principal:
             idle = sorted(mine, key=lambda session: session.used_at)
             message = f"you have {len(mine)} open sessions; go on in one with `session_id`, such as `{idle[0].id}`"
-            raise GatewayError(
-                "limited", f"{message}, or DELETE /v1/sessions/ID", retry_after=self._expires_in(idle[0])
+            raise ExceededError(
+                f"{message}, or DELETE /v1/sessions/ID",
+                policy="sessions-per-token",
+                quota=self._settings.max_sessions_per_principal,
+                retry_after=self._expires_in(idle[0]),
             )
         if len(self._sessions) >= self._settings.max_sessions:
             next_free = min(self._sessions.values(), key=lambda session: session.used_at)
             message = "every place for a session is taken; try again later"
-            raise GatewayError("limited", message, retry_after=self._expires_in(next_free))
+            raise ExceededError(
+                message,
+                policy="sessions",
+                quota=self._settings.max_sessions,
+                retry_after=self._expires_in(next_free),
+            )
         session = Session(self._services.new_id("ses"), principal, self._services, self._settings)
         self._sessions[session.id] = session
         self._journal.record(SessionOpened(**self._who(session), reason="execute"))

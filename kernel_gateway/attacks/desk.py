@@ -14,7 +14,9 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Broker
 from kernel_gateway.handles import Handles
 from kernel_gateway.kernels.kernel import Kernel
-from kernel_gateway.limits.settings import LimitSettings
+from kernel_gateway.limits.meter import Meter
+from kernel_gateway.limits.rates import Rates
+from kernel_gateway.limits.settings import MEMORY, LimitSettings
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
 from kernel_gateway.sessions.session import Services, Session
 from kernel_gateway.sessions.settings import SessionSettings
@@ -103,6 +105,7 @@ class Desk:
             self,
             Redactor(()),
             limits,
+            Meter(limits, Rates(limits.rates, MEMORY, time.time), None),
             secrets.token_bytes(32),
             time.time,
         )

@@ -16,8 +16,11 @@ from kernel_gateway.broker.transfers import Transfers
 from kernel_gateway.crash import crashed
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import Handles
+from kernel_gateway.limits.budgets import Reservation
 from kernel_gateway.limits.effects import Effects
+from kernel_gateway.limits.meter import Meter
 from kernel_gateway.limits.settings import LimitSettings
+from kernel_gateway.limits.usage import Usage
 from kernel_gateway.policy.request import Authorizer
 from kernel_gateway.upstreams.base import Upstream
 
@@ -39,13 +42,25 @@ class Broker:
         journal: Records,
         redactor: Redactor,
         settings: LimitSettings,
+        meter: Meter,
         secret: bytes,
         clock: Callable[[], float],
         random_token: Callable[[int], str] = secrets.token_hex,
         effects: Effects | None = None,
     ) -> None:
         services = Services(
-            catalog, authorizer, upstreams, handles, journal, redactor, settings, secret, clock, random_token, effects
+            catalog,
+            authorizer,
+            upstreams,
+            handles,
+            journal,
+            redactor,
+            settings,
+            meter,
+            secret,
+            clock,
+            random_token,
+            effects,
         )
         self._services, self._settings = services, settings
         self._calls, self._transfers, self._search = Calls(services), Transfers(services), Search(services)
@@ -84,6 +99,10 @@ class Broker:
                 )
             )
 
+    async def reserve_time(self, seconds: float, account: Account, cell: Cell) -> Reservation:
+        """For a cell that may run this long. Raises GatewayError limited | disabled."""
+        return await self._services.reserve(Usage(milliseconds=round(seconds * 1000)), account, cell)
+
     def forget_session(self, session_id: str) -> None:
         """Its handles end with it."""
         self._services.handles.forget_session(session_id)
@@ -109,7 +128,7 @@ class Broker:
         if message.kind is Kind.CALL:
             return await self._calls.call(message.head, account, cell), b""
         if message.kind is Kind.SEARCH:
-            return self._search.search(message.head, account, cell), b""
+            return await self._search.search(message.head, account, cell), b""
         if message.kind is Kind.READ:
             return await self._transfers.read(message.head, account, cell)
         if message.kind is Kind.WRITE:

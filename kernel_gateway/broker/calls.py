@@ -21,6 +21,10 @@ from kernel_gateway.broker.seal import Link, clean, seal
 from kernel_gateway.broker.services import Services, asker, insist, quoted
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import BlobHandle
+from kernel_gateway.limits.budgets import Reservation
+from kernel_gateway.limits.exceeded import ExceededError
+from kernel_gateway.limits.rates import CALL
+from kernel_gateway.limits.usage import Usage
 from kernel_gateway.upstreams.base import Upstream, UpstreamAnswer, UpstreamError
 
 _MAX_VALUE_BYTES = 1024 * 1024 - 1024  # in a RESULT's head, once sealed; a kernel takes far more from its gateway
@@ -87,6 +91,15 @@ class Calls:
         self._authorise(operation, account, cell, entry)
         arguments, entry.request_bytes = self._schemas.check_arguments(operation, head.get("arguments", {}))
         upstream = self._services.upstream(operation.server)
+        with await self._metered(operation, account, cell, entry) as reservation:
+            value = await self._once(operation, upstream, arguments, cell, entry)
+            reservation.commit(reservation.reserved._replace(bytes=entry.request_bytes + entry.answer_bytes))
+            return value
+
+    async def _once(
+        self, operation: Operation, upstream: Upstream, arguments: dict[str, Any], cell: Cell, entry: _Entry
+    ) -> Any:
+        """A read as often as it is asked for; anything else at most once."""
 
         def read(answer: UpstreamAnswer) -> Any:
             return self._read(operation, upstream, arguments, answer, cell, entry)
@@ -133,6 +146,23 @@ class Calls:
         entry.decision = "allow"
         cell.calls += 1
         account.calls += 1
+
+    async def _metered(self, operation: Operation, account: Account, cell: Cell, entry: _Entry) -> Reservation:
+        """Its rate, then room for it and for the longest answer: the last thing before it is sent."""
+        try:
+            await self._services.meter.admit(CALL, cell.principal, operation.id)
+            return await self._services.reserve(
+                Usage(
+                    calls=1,
+                    writes=int(operation.effect is not Effect.READ),
+                    bytes=entry.request_bytes + self._services.settings.max_answer_bytes,
+                ),
+                account,
+                cell,
+            )
+        except GatewayError as error:
+            entry.decision, entry.rule = "deny", error.policy if isinstance(error, ExceededError) else "limits"
+            raise
 
     async def _send(
         self,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.limits.flight import Flight
 from kernel_gateway.limits.idempotency import Ordinals, Origin
+from kernel_gateway.limits.usage import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +25,10 @@ class CallRecord:
 class Cell:
     """The cell that holds a session's turn. `principal` is already narrowed by the session's grant.
 
-    `calls` counts the allowed calls, `requests` every message of any kind. A call has its place among the records from
-    its start, so that they stand in the order in which the cell asked, whichever ends first. `origin` is where
-    the caller named the request: then the keys of its mutations come from it, else from the cell.
+    `calls` counts the allowed calls, `requests` every message of any kind, `tally` what they used and reserved.
+    A call has its place among the records from its start, so that they stand in the order in which the cell asked,
+    whichever ends first. `origin` is where the caller named the request: then the keys of its mutations come from
+    it, else from the cell.
     """
 
     principal: Principal
@@ -37,6 +39,7 @@ class Cell:
     ordinals: Ordinals = field(default_factory=Ordinals, repr=False)
     calls: int = 0
     requests: int = 0
+    tally: Tally = field(default_factory=Tally)
     _places: list[CallRecord | None] = field(default_factory=list, repr=False)
 
     @property
@@ -55,10 +58,15 @@ class Cell:
 
 @dataclass(slots=True)
 class Account:
-    """What one session used up. `strays` counts requests that came while no cell held the turn."""
+    """What one session used up. `strays` counts requests that came while no cell held the turn.
+
+    `tree` is one object for all sessions that were forked from one another.
+    """
 
     session_id: str
     organisation: str
     calls: int = 0
     strays: int = 0
     flight: Flight = field(default_factory=Flight)
+    tally: Tally = field(default_factory=Tally)
+    tree: Tally = field(default_factory=Tally)

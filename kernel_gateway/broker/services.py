@@ -11,8 +11,11 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker.cell import Account, Cell
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import Handles
+from kernel_gateway.limits.budgets import Reservation
 from kernel_gateway.limits.effects import Effects
+from kernel_gateway.limits.meter import Meter
 from kernel_gateway.limits.settings import LimitSettings
+from kernel_gateway.limits.usage import Usage
 from kernel_gateway.policy.request import Authorizer, Context, Decision, Request
 from kernel_gateway.upstreams.base import Asker, Upstream, UpstreamError
 
@@ -34,6 +37,7 @@ class Services:
     journal: Records
     redactor: Redactor
     settings: LimitSettings
+    meter: Meter
     secret: bytes
     clock: Callable[[], float]
     random_token: Callable[[int], str]
@@ -55,6 +59,12 @@ class Services:
         """With the time of now: a token that ran out in the middle of a cell allows nothing any more."""
         context = Context(now=self.clock(), calls_this_cell=cell.calls, calls_this_session=account.calls, has_turn=True)
         return self.authorizer.decide(Request(cell.principal, action, resource, scope, context))
+
+    async def reserve(self, wanted: Usage, account: Account, cell: Cell) -> Reservation:
+        """Raises GatewayError limited | disabled."""
+        return await self.meter.reserve(
+            wanted, cell.principal, cell=cell.tally, session=account.tally, tree=account.tree
+        )
 
     def upstream(self, server: str) -> Upstream:
         if (upstream := self.upstreams.get(server)) is None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
@@ -16,7 +16,9 @@ from kernel_gateway.crash import crashed
 from kernel_gateway.errors import CODES, GatewayError
 from kernel_gateway.frontends.challenge import BASIC_SCOPES, METADATA_PATH, bearer, challenge, require_scopes
 from kernel_gateway.frontends.origin import check_names, check_query
+from kernel_gateway.frontends.pace import pace
 from kernel_gateway.frontends.settings import ServerSettings
+from kernel_gateway.limits.exceeded import ExceededError
 
 _CODE_OF_STATUS = {404: "not_found", 413: "too_large"}  # what Tornado raises by itself; other 4xx are `invalid`
 
@@ -32,12 +34,14 @@ class TokenVerifier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What all handlers share. `refused` hears of every refusal before a call began; `event_id` names a crash."""
+    """What all handlers share. `admit` raises where a caller comes too often, `refused` hears of every refusal before
+    a call began, `event_id` names a crash."""
 
     verifier: TokenVerifier
     settings: ServerSettings
     clock: Callable[[], float]
     event_id: Callable[[], str]
+    admit: Callable[[Principal], Awaitable[None]]
     refused: Callable[[GatewayError], None]
 
 
@@ -82,6 +86,7 @@ class Handler(web.RequestHandler):
             raise GatewayError("too_large", f"the body is larger than {settings.max_body_bytes} bytes; send less")
         if not self.public:
             self.principal = await self.door.verifier.verify(bearer(headers.get("Authorization")))
+            await self.door.admit(self.principal)
             require_scopes(self.principal, self.needed_scopes())
 
     def needed_scopes(self) -> tuple[str, ...]:
@@ -130,6 +135,9 @@ class Handler(web.RequestHandler):
         if error.retry_after is not None:
             problem["retry_after"] = error.retry_after
             self.set_header("Retry-After", str(math.ceil(error.retry_after)))
+        if isinstance(error, ExceededError):
+            for name, value in pace(error).items():
+                self.set_header(name, value)
         self.set_header("Content-Type", "application/problem+json")
         self.finish(json.dumps(problem))
 

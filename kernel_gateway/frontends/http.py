@@ -3,12 +3,13 @@
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from tornado import web
 from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 
+from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends import rest
 from kernel_gateway.frontends.admission import Admission
@@ -62,6 +63,10 @@ class Ready(Handler):
         self.reply({"ready": ready, "reasons": reasons}, 200 if ready else 503)
 
 
+async def everybody(principal: Principal) -> None:
+    """Where no rates are kept."""
+
+
 def application(
     gateway: Gateway,
     verifier: TokenVerifier,
@@ -69,12 +74,13 @@ def application(
     settings: ServerSettings,
     *,
     tool_scopes: Mapping[str, tuple[str, ...]] = TOOL_SCOPES,
+    admit: Callable[[Principal], Awaitable[None]] = everybody,
     refused: Callable[[GatewayError], None] = lambda error: None,
     clock: Callable[[], float] = time.time,
     event_id: Callable[[], str] = lambda: secrets.token_hex(8),
 ) -> web.Application:
     """`mcp_app` is `endpoint.session_manager(...).asgi_app`; its `run()` must be entered while this serves."""
-    door = Door(verifier, settings, clock, event_id, refused)
+    door = Door(verifier, settings, clock, event_id, admit, refused)
     routes: list[Any] = [
         (r"/mcp", McpHandler, {"door": door, "app": mcp_app, "tool_scopes": tool_scopes}),
         (rf"{METADATA_PATH}(/mcp)?", Metadata, {"door": door}),

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel, Outcome
 from kernel_gateway.kernels.outputs import without_ansi
 from kernel_gateway.limits.idempotency import Origin
+from kernel_gateway.limits.usage import Usage
 from kernel_gateway.sessions.result import CellError, ExecuteRequest, ExecuteResult, Image
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.sessions.turns import NoAnswerError, Stop
@@ -160,21 +162,26 @@ class Session:
 
     async def _run(self, principal: Principal, request: ExecuteRequest, stop: Stop) -> ExecuteResult:
         services = self._services
-        kernel = await self._live_kernel(principal)
-        if stop.done():
-            return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
-        self.cells += 1
-        cell = Cell(principal, self.id, self.cells, services.new_id("cell"))
+        cell = Cell(principal, self.id, self.cells + 1, services.new_id("cell"))
         if request.request_id:
             cell.origin = Origin.of_request(request.session_id, _EPOCH, request.code, request.request_id)
-        started = services.clock()
-        self._cell, self._stop = cell, stop
+        reservation = await services.broker.reserve_time(request.timeout_seconds, self.account, cell)
+        duration_ms = 0.0
         try:
-            outcome = await kernel.run(request.code, request.timeout_seconds, stop)
+            kernel = await self._live_kernel(principal)
+            if stop.done():
+                return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
+            self.cells += 1
+            started = services.clock()
+            self._cell, self._stop = cell, stop
+            try:
+                outcome = await kernel.run(request.code, request.timeout_seconds, stop)
+            finally:
+                self._cell = self._stop = None
+                duration_ms = max(services.clock() - started, 0.0) * 1000
+                await self._end_requests()
         finally:
-            self._cell = self._stop = None
-            await self._end_requests()
-        duration_ms = (services.clock() - started) * 1000
+            reservation.commit(Usage(milliseconds=math.ceil(duration_ms)))
         if kernel.died.done():
             await self._bury(kernel)
         result = self._result(cell, outcome, duration_ms)

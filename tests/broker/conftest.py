@@ -18,6 +18,7 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.handles import Handles
 from kernel_gateway.limits.effects import Effects
+from kernel_gateway.limits.meter import meter
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
 from kernel_gateway.store.database import Database
@@ -125,6 +126,7 @@ DOCUMENT = {
 class Loopback:
     port: int
     respond: object = None
+    stop: object = None
     seen: list = field(default_factory=list)
 
     @property
@@ -155,6 +157,7 @@ async def server():
 
     http = HTTPServer(tornado.web.Application([(r".*", Handler)], log_function=lambda _: None))
     http.add_sockets(sockets)
+    world.stop = http.stop
     yield world
     http.stop()
     await http.close_all_connections()
@@ -255,6 +258,7 @@ class _scene:  # noqa: N801 - reads as a verb at its use
         scene.database = Database(self.folder / "gateway.db")
         scene.vault = Vault(scene.database, Secrets())
         scene.effects = Effects(scene.database, scene.vault, lambda: scene.now, self.limits.effect_retention_seconds)
+        scene.meter = meter(self.limits, scene.database, lambda: scene.now)
         scene.broker = Broker(
             Catalog.from_openapi(DOCUMENT, "store"),
             ScopeAuthorizer(self.limits.max_calls_per_cell, self.limits.max_calls_per_session),
@@ -263,6 +267,7 @@ class _scene:  # noqa: N801 - reads as a verb at its use
             scene,
             scene.redactor,
             self.limits,
+            scene.meter,
             b"s" * 32,
             lambda: scene.now,
             scene.tokens,
@@ -276,4 +281,5 @@ class _scene:  # noqa: N801 - reads as a verb at its use
 
     async def __aexit__(self, *_):
         await self.made.upstream.close()
+        await self.made.meter.close()
         await self.made.database.close()

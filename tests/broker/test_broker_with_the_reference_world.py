@@ -16,7 +16,9 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.handles import Handles
 from kernel_gateway.limits.effects import Effects
-from kernel_gateway.limits.settings import LimitSettings
+from kernel_gateway.limits.meter import Meter
+from kernel_gateway.limits.rates import Rates
+from kernel_gateway.limits.settings import MEMORY, LimitSettings
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
 from kernel_gateway.reference.world import ReferenceWorldWarning, World
 from kernel_gateway.store.database import Database
@@ -91,6 +93,7 @@ async def inside(world, tmp_path):
     )
     upstream = connect("image_ops", settings, sign=world.sign, redactor=redactor, clock=time.time)
     handles = Handles(time.time, secrets.token_hex)
+    limits = LimitSettings()
     broker = Broker(
         world.catalog,
         ScopeAuthorizer(20, 100),
@@ -98,7 +101,8 @@ async def inside(world, tmp_path):
         handles,
         ledger,
         redactor,
-        LimitSettings(),
+        limits,
+        Meter(limits, Rates(limits.rates, MEMORY, time.time), None),
         secrets.token_bytes(32),
         time.time,
         effects=effects,
