@@ -24,7 +24,7 @@ _parsing = threading.Lock()  # filters of warnings belong to the whole process
 
 _COMMAND = re.compile(r"(?P<target>(?:[\w.,\[\]'\" *]+=\s*)?)(?P<sign>%%?|!!?|\?\??)(?P<rest>.*)")
 _CALLED = re.compile(r"[,;/]\s*\w")
-_HELP = re.compile(r"\?{1,2}\s*%{0,2}[\w.*]*|%{0,2}[\w.*]+(?:\[-?\d+\])?\s*\?{1,2}")
+_HELP = re.compile(r"\?{1,2}\s*%{0,2}[\w.*]*|%{0,2}(?!\d)[\w*]+(?:\.(?!\d)[\w*]+|\[-?\d+\])*\?{1,2}")
 _MARK = re.compile(r"(?:>>>|In \[|\[(?:nav|ins)\]|\.\.\.|[%!?,;/]).*|.*(?:\?|=\s*[%!].*)")
 _CLASSIC = re.compile(r"^\s*(?:>>>|\.\.\.)(?: |$)")
 _NUMBERED = re.compile(r"^(?:(?:\[nav\]|\[ins\])? ?In \[\d+\]: |\s*\.{3,}: ?)")
