@@ -17,6 +17,7 @@ from kernel_gateway.broker.marks import Mark, marks
 from kernel_gateway.broker.schemas import Schemas
 from kernel_gateway.broker.seal import Link, clean, seal
 from kernel_gateway.broker.services import Services, asker, insist, quoted
+from kernel_gateway.broker.unbroken import to_its_end
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import BlobHandle
 from kernel_gateway.limits.idempotency import upstream_key
@@ -88,7 +89,8 @@ class Calls:
         arguments, entry.request_bytes = self._schemas.check_arguments(operation, head.get("arguments", {}))
         arguments, key = self._split_key(operation, arguments, cell.principal)
         upstream = self._services.upstream(operation.server)
-        answer = await self._send(operation, upstream, arguments, key, cell)
+        sent = self._send(operation, upstream, arguments, key, cell)
+        answer = await (sent if operation.effect is Effect.READ else to_its_end(sent))
         entry.http_status, entry.answer_bytes, entry.replayed = answer.status, answer.bytes_received, answer.replayed
         if answer.bytes_received > self._services.settings.max_answer_bytes:
             limit = self._services.settings.max_answer_bytes

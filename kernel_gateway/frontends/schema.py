@@ -122,13 +122,12 @@ def _without_title(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # The contract's word for each code that the doors raise. `lost` stands for every failure after which the caller
-# cannot know what its session holds, or cannot have one. Nothing raises `disabled` before there is a kill switch,
-# which brings a status of that name; `paused` and `approval_required` come with approvals.
+# cannot know what its session holds, or cannot have one. `paused` and `approval_required` come with approvals.
 STATUS_OF_CODE = {
     "unauthenticated": "denied",
     "denied": "denied",
     "misdirected": "denied",
-    "disabled": "denied",
+    "disabled": "disabled",
     "invalid": "invalid",
     "conflict": "invalid",
     "too_large": "invalid",
@@ -149,13 +148,20 @@ EXECUTE_STATUSES = (
     "timeout",
     "interrupted",
     "denied",
+    "disabled",
     "limited",
     "busy",
     "lost",
     "invalid",
     "not_found",
 )
-SEARCH_STATUSES = ("denied", "invalid", "not_found", "lost")  # of a refusal: a search that was made has none
+SEARCH_STATUSES = (
+    "denied",
+    "disabled",
+    "invalid",
+    "not_found",
+    "lost",
+)  # of a refusal: a search that was made has none
 
 _STRING = {"type": "string"}
 _NUMBER = {"type": "number"}

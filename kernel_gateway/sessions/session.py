@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kernel_ext.wire import Kind, Message
@@ -15,6 +15,7 @@ from kernel_gateway.crash import crashed
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel, Outcome
 from kernel_gateway.kernels.outputs import without_ansi
+from kernel_gateway.limits.switch import Refusing
 from kernel_gateway.sessions.result import CellError, ExecuteRequest, ExecuteResult, Image
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.sessions.turns import NoAnswerError, Stop
@@ -22,6 +23,7 @@ from kernel_gateway.sessions.turns import NoAnswerError, Stop
 log = logging.getLogger(__name__)
 
 RETRY_BUSY_SECONDS = 5.0  # most cells take less
+SWITCHED_OFF = "it was switched off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Services:
     take_kernel: Callable[[str], Awaitable[Kernel]]
     manifest: Callable[[Principal], dict[str, object]]
     broker: Broker
+    switch: Refusing
     record: Callable[[CellRan], None]
     flush: Callable[[], Awaitable[None]]
     digest: Callable[[str, bytes], str]
@@ -44,6 +47,7 @@ class Session:
 
     def __init__(self, id_: str, owner: Principal, services: Services, settings: SessionSettings) -> None:
         self.id, self.owner, self.grant = id_, owner, owner.scopes
+        self.asker = owner
         self._services, self._settings = services, settings
         self.opened_at = self.used_at = services.clock()
         self.cells = 0
@@ -51,6 +55,7 @@ class Session:
         self._kernel: Kernel | None = None
         self._cell: Cell | None = None
         self._stop: Stop | None = None
+        self._halted = ""
         self._kernel_began_at = 1
         self._requests: set[asyncio.Future[Message]] = set()
         self._lost: tuple[str, ...] = ()
@@ -74,7 +79,7 @@ class Session:
         before = self.cells
         try:
             self._refuse_closed()
-            self.used_at = self._services.clock()
+            self.used_at, self.asker = self._services.clock(), principal
             result = await self._run(principal.narrowed(self.grant), request, stop)
             self._refuse_closed()
             return result
@@ -98,6 +103,28 @@ class Session:
         if self._closed:
             raise GatewayError("not_found", "the session was closed; leave out `session_id` to start a new one")
 
+    def refusal(self) -> str:
+        """Why the kill switch lets nothing run for whoever asked last; "" where it does."""
+        return self._services.switch.refuses(role=self.asker.role, front_end=self.asker.front_end)
+
+    def _refuse_off(self) -> None:
+        if reason := self.refusal():
+            raise GatewayError("disabled", reason)
+
+    async def halt(self, reason: str, grace_seconds: float) -> None:
+        """Interrupts the cell and, after the grace at the latest, ends the kernel. The session stays without its state.
+
+        A kernel that is just being started is not there yet: it is refused before its cell begins.
+        """
+        kernel = self._kernel
+        if kernel is None:
+            return
+        if self._cell is not None:
+            self._halted = reason
+            self.interrupt()
+            await asyncio.wait({kernel.died}, timeout=grace_seconds)
+        await kernel.stop(SWITCHED_OFF)
+
     def interrupt(self) -> bool:
         """Interrupts the running cell. False where none runs."""
         if self._stop is None or self._stop.done():
@@ -108,14 +135,15 @@ class Session:
     async def answer(self, message: Message) -> Message:
         """The inner door, for this session's kernel: what it may do depends on the cell that holds the turn now.
 
-        Whatever is still under way when the cell ends is ended with it, so that nothing acts unseen afterwards.
+        Whatever is still under way when the cell ends is ended with it, so that nothing acts unseen afterwards; what
+        cannot be ended half-way is waited for.
         """
         request = asyncio.ensure_future(self._services.broker.answer(message, self.account, self._cell))
         self._requests.add(request)
+        request.add_done_callback(self._requests.discard)
         try:
             await asyncio.wait({request})
         finally:
-            self._requests.discard(request)
             request.cancel()
         if request.cancelled():
             return Message(
@@ -158,18 +186,23 @@ class Session:
     async def _run(self, principal: Principal, request: ExecuteRequest, stop: Stop) -> ExecuteResult:
         services = self._services
         kernel = await self._live_kernel(principal)
+        self._refuse_off()
         if stop.done():
             return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
         self.cells += 1
         cell = Cell(principal, self.id, self.cells, services.new_id("cell"))
         started = services.clock()
-        self._cell, self._stop = cell, stop
+        self._cell, self._stop, self._halted = cell, stop, ""
         try:
             outcome = await kernel.run(request.code, request.timeout_seconds, stop)
         finally:
             self._cell = self._stop = None
             await self._end_requests()
         duration_ms = (services.clock() - started) * 1000
+        if self._halted:
+            await kernel.stop(SWITCHED_OFF)
+            if outcome.status not in ("ok", "error"):
+                outcome = replace(outcome, status="disabled", cause=self._halted)
         if kernel.died.done():
             await self._bury(kernel)
         result = self._result(cell, outcome, duration_ms)
@@ -186,6 +219,7 @@ class Session:
                 self._refuse_closed()
                 await kernel.claim(self._services.manifest(principal), self.answer, self.cells + 1)
                 self._refuse_closed()
+                self._refuse_off()
             except BaseException:
                 await kernel.stop()
                 raise
@@ -203,7 +237,11 @@ class Session:
     def _result(self, cell: Cell, outcome: Outcome, duration_ms: float) -> ExecuteResult:
         outputs = outcome.outputs
         lost, self._lost = self._lost, ()
-        died = outcome.status == "lost"
+        code, message = "", ""
+        if outcome.status == "lost":
+            code, message = "kernel_died", f"the kernel died: {outcome.cause}; run what you need again"
+        elif outcome.status == "disabled":
+            code, message = "disabled", outcome.cause
         return ExecuteResult(
             status=outcome.status,
             session_id=self.id,
@@ -217,8 +255,8 @@ class Session:
             lost=lost,
             truncated=outputs.is_truncated,
             duration_ms=duration_ms,
-            code="kernel_died" if died else "",
-            message=f"the kernel died: {outcome.cause}; run what you need again" if died else "",
+            code=code,
+            message=message,
         )
 
     def _event(self, cell: Cell, request: ExecuteRequest, outcome: Outcome, result: ExecuteResult) -> CellRan:

@@ -182,7 +182,7 @@ async def test_a_published_status_is_one_that_can_happen(in_memory):
         search, execute = (await client.list_tools()).tools
     published = execute.output_schema["properties"]["status"]["enum"]
     assert published == list(EXECUTE_STATUSES)
-    assert not {"disabled", "paused", "approval_required"} & set(published)
+    assert not {"paused", "approval_required"} & set(published)
     assert search.output_schema["properties"]["status"]["enum"] == ["denied", "invalid", "not_found", "lost"]
     assert set(SEARCH_STATUSES) == {STATUS_OF_CODE[code] for code in OF_SEARCH}
     assert list(search.output_schema["properties"]) == [

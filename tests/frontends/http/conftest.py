@@ -116,7 +116,7 @@ async def serve(tokens):
                 await stack.enter_async_context(_in_one_task(manager.run()))
                 mcp = manager.asgi_app
             app = application(
-                gateway, tokens, mcp or nothing, settings,
+                gateway, gateway, tokens, mcp or nothing, settings,
                 refused=refusals.append, clock=lambda: NOW, event_id=lambda: f"event-{next(numbers)}",
             )  # fmt: skip
             bound = bind("127.0.0.1", 0)
