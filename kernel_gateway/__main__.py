@@ -153,10 +153,10 @@ def _add_operating(every: _Commands, command: Callable[..., argparse.ArgumentPar
     part.add_argument("--front-end", metavar="NAME", help="one way in alone: mcp, stdio or rest")
     switch.add_argument("--reason", default="", metavar="TEXT", help="one line that whoever is refused reads")
     sessions = every.add_parser("sessions", help="list the sessions of a gateway that runs, or show one")
-    verbs = sessions.add_subparsers(required=True, metavar="VERB")
+    verbs = sessions.add_subparsers(required=True, metavar="VERB", help="what to do with them")
     listed = command("list", operating.sessions_list, "list everybody's open sessions", among=verbs)
     shown = command("show", operating.sessions_show, "show one session and its transcript", among=verbs)
-    shown.add_argument("id", metavar="ID", type=_session_id)
+    shown.add_argument("id", metavar="ID", type=_session_id, help="as `sessions list` shows it")
     for each in (switch, listed, shown):
         each.add_argument("--json", action="store_true", help="one object, for programs")
 

@@ -36,9 +36,9 @@ def admin_socket(folder: Path) -> Iterator[socket.socket]:
 @contextmanager
 def _listening(folder: Path, name: str) -> Iterator[socket.socket]:
     path = folder / name
-    path.unlink(missing_ok=True)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        path.unlink(missing_ok=True)
         os.fchmod(made.fileno(), 0o600)  # before it has a name: bind(2) gives the file this mode
         with reachable(folder) as short:
             made.bind(str(short / name))

@@ -8,6 +8,7 @@ from tests.bench.figures.cells import cell, run
 from tests.bench.figures.leaks import leaks
 from tests.bench.figures.memory import memory
 from tests.bench.figures.starting import burst, launch, session
+from tests.bench.figures.switch import switch
 from tests.bench.measurement import Row
 from tests.bench.rig import Rig
 
@@ -24,4 +25,5 @@ FIGURES: dict[str, Figure] = {
     "memory": memory,
     "bombs": bombs,
     "leaks": leaks,
+    "switch": switch,
 }

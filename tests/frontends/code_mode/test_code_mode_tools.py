@@ -183,14 +183,15 @@ async def test_a_published_status_is_one_that_can_happen(in_memory):
     published = execute.output_schema["properties"]["status"]["enum"]
     assert published == list(EXECUTE_STATUSES)
     assert not {"paused", "approval_required"} & set(published)
-    assert search.output_schema["properties"]["status"]["enum"] == ["denied", "invalid", "not_found", "lost"]
+    of_search = search.output_schema["properties"]["status"]["enum"]
+    assert of_search == ["denied", "disabled", "invalid", "not_found", "lost"]
     assert set(SEARCH_STATUSES) == {STATUS_OF_CODE[code] for code in OF_SEARCH}
     assert list(search.output_schema["properties"]) == [
         "hits", "total", "confidence", "hint", "status", "code", "message", "retry_after",
     ]  # fmt: skip
 
 
-OF_SEARCH = ("unauthenticated", "denied", "invalid", "not_found", "internal")  # what a search can be refused with
+OF_SEARCH = ("unauthenticated", "denied", "disabled", "invalid", "not_found", "internal")  # refusals of a search
 REFUSALS = [*(("search", code) for code in OF_SEARCH), *(("execute", code) for code in sorted(CODES))]
 
 

@@ -81,6 +81,14 @@ class RecordingGateway:
     def ready(self):
         return self.is_ready
 
+    async def switch(self, principal):
+        self.calls.append(("switch", principal.subject, principal.front_end))
+        return {"execute": "on", "off": []}
+
+    async def set_switch(self, principal, part, name, *, off, reason):
+        self.calls.append(("set_switch", principal.subject, part, name, off, reason))
+        return {"execute": "off" if off else "on", "off": []}
+
 
 @dataclass
 class Service:
