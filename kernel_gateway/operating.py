@@ -65,9 +65,14 @@ def switch_lines(state: Mapping[str, Any]) -> list[str]:
 
 def session_line(session: Mapping[str, Any]) -> str:
     """For a person; `--json` has everything."""
-    owner = f"{session['organisation']}/{session['subject']} via {session['client']}"
+    owner = _shown(f"{session['organisation']}/{session['subject']} via {session['client']}")
     counts = f"{session['cells']} cells, {session['calls']} calls"
     return f"{session['session_id']}  {session['state']}  {counts}  {owner}  used {_when(session['used_at'])}"
+
+
+def _shown(text: str) -> str:
+    """What an issuer put into a token, without what a terminal would obey."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _when(at: float) -> str:

@@ -116,6 +116,12 @@ def test_wrong_usage_is_one_line(capsys, arguments, says):
     assert says in line
 
 
+def test_a_name_out_of_a_token_cannot_speak_to_the_terminal():
+    who = {"organisation": "acme", "subject": "\x1b[2Jann", "client": "\u202eagent"}
+    line = operating.session_line({"session_id": "s1", "state": "idle", "cells": 1, "calls": 0, "used_at": 0.0, **who})
+    assert "acme/?[2Jann via ?agent" in line and line.isprintable()
+
+
 def test_a_thing_that_is_off_is_one_line_with_time_and_reason():
     entry = {"part": "front_end", "name": "mcp", "reason": "a leak", "by": "ann", "at": 1_800_000_000.0}
     nobody = {"part": "all", "name": "", "reason": "", "by": "", "at": 0.0}

@@ -18,6 +18,7 @@ from tests.stubborn import CHANGING, KINDS, WAITING, slow_upstream, stubborn
 
 SCOPES = ["kernel.search", "kernel.execute", "kernel.read", "image.jobs.write", "image.jobs.read", "image.quota.read"]
 CELLS = 50
+PATIENT = {"interrupt_grace_seconds": 30.0}  # leaves the end of a kernel to the switch
 OPERATOR = operator(os.geteuid(), os.geteuid(), float("inf"))
 
 
@@ -27,13 +28,22 @@ async def upstream(hold):
 
 
 @pytest.fixture
-async def app(gateway_settings, upstream, hold):
-    settings = gateway_settings(
-        upstreams={"image_ops": upstream.settings},
-        auth={"stdio": {"scopes": SCOPES}},
-        sessions={"max_sessions_per_principal": CELLS},
-    )
-    return await hold(running(settings))
+async def make(gateway_settings, upstream, hold):
+    async def app(**sections):
+        settings = gateway_settings(
+            upstreams={"image_ops": upstream.settings},
+            auth={"stdio": {"scopes": SCOPES}},
+            sessions={"max_sessions_per_principal": CELLS},
+            **sections,
+        )
+        return await hold(running(settings))
+
+    return app
+
+
+@pytest.fixture
+async def app(make):
+    return await make()
 
 
 async def off(app, part=Part.ALL, name="", reason="a drill"):
@@ -105,13 +115,31 @@ async def test_a_question_in_flight_ends_with_its_cell(app, upstream):
     assert [(call.operation, call.status) for call in result.calls] == [("image_ops:jobs_get", "canceled")]
 
 
-async def test_an_honest_cell_is_interrupted_and_what_it_printed_comes_back(app, upstream):
+async def test_an_honest_cell_is_interrupted_and_what_it_printed_comes_back(make, upstream):
+    app = await make(switch={"grace_seconds": 10.0}, kernels=PATIENT)
     code = f"print('so far', flush=True)\nimage_ops.quota_get()\n{KINDS['sleep']}"
     task = begin(app, code)
     await until(lambda: upstream.begun)
     await off(app)
     result = await task
     assert (result.status, result.stdout, result.error.ename) == ("disabled", "so far\n", "KeyboardInterrupt")
+
+
+@pytest.mark.parametrize(("grace_seconds", "pause", "printed"), [(10.0, 0.1, "cleaned up\n"), (0.01, 3.0, "")])
+async def test_an_honest_cell_has_the_grace_and_a_stubborn_one_no_more(make, upstream, grace_seconds, pause, printed):
+    app = await make(switch={"grace_seconds": grace_seconds}, kernels=PATIENT)
+    code = f"""
+import time
+try:
+    image_ops.quota_get()
+    time.sleep(600)
+except KeyboardInterrupt:
+    time.sleep({pause})
+    print("cleaned up")"""
+    task = begin(app, code)
+    await until(lambda: upstream.begun)
+    await off(app)
+    assert (await task).stdout == printed
 
 
 async def test_nothing_new_starts_and_the_reason_is_told(app):

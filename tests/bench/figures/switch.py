@@ -16,10 +16,11 @@ from tests.bench.rig import Rig, gateway
 from tests.stubborn import KINDS, WAITING, SlowUpstream, slow_upstream, stubborn
 
 CELLS = 50
-ROUNDS = 5
+ROUNDS = 3
 _LOOK_SECONDS = 0.01
 _TIMEOUT_SECONDS = 60.0
-_POOL = {"pool": {"ready": 0}}  # so that every kernel there is belongs to a session
+_KERNELS = {"pool": {"ready": 0}}  # so that every kernel there is belongs to a session
+_SESSIONS = {"max_sessions": ROUNDS * CELLS, "max_sessions_per_principal": ROUNDS * CELLS}  # they stay, without kernels
 
 
 async def switch(rig: Rig) -> list[Row]:
@@ -27,7 +28,8 @@ async def switch(rig: Rig) -> list[Row]:
     cells, taken = len(KINDS) if rig.quick else CELLS, list[float]()
     with tempfile.TemporaryDirectory() as home:
         async with slow_upstream() as upstream:
-            settings = {"upstreams": {"image_ops": upstream.settings}, "kernels": _POOL}
+            upstreams = {"image_ops": upstream.settings}
+            settings = {"upstreams": upstreams, "kernels": _KERNELS, "sessions": _SESSIONS}
             async with gateway(Path(home), "--settings", json.dumps(settings)) as (service, invitation):
                 for done in range(rig.rounds(ROUNDS)):
                     rig.progress.count("kill switch", done, rig.rounds(ROUNDS))
