@@ -45,6 +45,10 @@ class Administration:
     def __repr__(self) -> str:
         return f"<Administration of {self._gateway!r}, {self._switch!r}>"
 
+    def refusal(self) -> str:
+        """Why nothing runs at all; "" where something can. For whoever starts the service."""
+        return self._switch.refuses()
+
     async def switch(self, principal: Principal) -> dict[str, Any]:
         """{"execute": "on" or "off", "off": [{"part", "name", "reason", "by", "at"}]}: what is off besides all, too."""
         self._decide(principal)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from kernel_gateway import operating
+from kernel_gateway import commands, operating
 from kernel_gateway.__main__ import _parser, main
 from kernel_gateway.app import running
 from kernel_gateway.errors import ConfigError, GatewayError
@@ -51,6 +51,13 @@ async def test_a_part_alone_is_switched_and_shown(gateway_settings, hold, capsys
     assert await typed(app.settings, "switch", "execute", "--json") == 0
     state = json.loads(capsys.readouterr().out)
     assert (state["execute"], [(off["part"], off["name"]) for off in state["off"]]) == ("on", [(part, name)])
+
+
+async def test_a_service_that_starts_while_it_is_off_says_how_to_switch_it_on(app, capsys):
+    await typed(app.settings, "switch", "execute", "off")
+    commands._warn(app)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("this service is switched off") and line.endswith("`kernel-gateway switch execute on`")
 
 
 async def test_a_refusal_of_the_gateway_is_raised_with_its_code(app):
