@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from catalog import Catalog
@@ -171,7 +172,9 @@ async def running(
         fetch = HttpFetch(settings.auth)
         stack.callback(fetch.close)
         verifier = Verifier(settings.auth, fetch if embedded else _without_reference_keys(fetch), clock)
-        door = Door(verifier, settings.server, clock, lambda: secrets.token_hex(8), lambda error: None)
+        refusals = Refusals(journal.record, "admin")
+        event_id, refused = partial(secrets.token_hex, 8), lambda error: refusals.count(error.code)
+        door = Door(verifier, settings.server, clock, event_id, refused)
         await stack.enter_async_context(administered(store.folder, door, operators))
         yield App(settings, gateway, operators, warning, verifier, tuple(unreviewed), journal, clock)
 

@@ -32,11 +32,17 @@ class Switch:
         self._listeners: list[Callable[[], None]] = []
         self._unwritten: tuple[Off, ...] = ()
         self._stamp = file.stamp()
-        self._off = file.read()
+        state = file.read()
+        self._epoch, self._off = state.epoch, state.off
         self._watcher: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Switch {', '.join(f'{off.part} {off.name}'.strip() for off in self._off) or 'nothing'} off>"
+
+    @property
+    def epoch(self) -> str:
+        """Another one after each change, also over a restart: an approval from before it is void."""
+        return self._epoch
 
     @property
     def off(self) -> tuple[Off, ...]:
@@ -95,8 +101,8 @@ class Switch:
             after = await asyncio.to_thread(self._file.change, change)
         except (ConfigError, OSError):
             raise GatewayError("internal", fails) from None
-        self._stamp = self._file.stamp()
-        self._take(after)
+        self._stamp, self._epoch = self._file.stamp(), after.epoch
+        self._take(after.off)
 
     def _take(self, entries: tuple[Off, ...]) -> None:
         for off in self._unwritten:
@@ -110,8 +116,9 @@ class Switch:
         while True:
             await asyncio.sleep(self._watch_seconds)
             if (stamp := self._file.stamp()) != self._stamp:
-                self._stamp = stamp
-                self._take(self._file.read())
+                state = self._file.read()
+                self._stamp, self._epoch = stamp, state.epoch
+                self._take(state.off)
 
 
 def _without(entries: tuple[Off, ...], part: Part, name: str) -> tuple[Off, ...]:

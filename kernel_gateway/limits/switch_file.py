@@ -6,6 +6,7 @@ Its law: where it cannot be read, everything is off.
 import fcntl
 import json
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -52,7 +53,16 @@ class Off:
         return f"{what} is switched off{f': {self.reason}' if self.reason else ''}; an operator must switch it on again"
 
 
-_ENTRIES = TypeAdapter(tuple[Off, ...])
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that is off. `epoch` is another one after each change: what was agreed to before it can be told by it."""
+
+    epoch: str
+    off: tuple[Off, ...]
+
+
+_STATE = TypeAdapter(State)
+_EPOCH_BYTES = 8
 
 Change = Callable[[tuple[Off, ...]], tuple[Off, ...]]
 
@@ -60,7 +70,8 @@ Change = Callable[[tuple[Off, ...]], tuple[Off, ...]]
 class SwitchFile:
     """`switch.json` in the state folder. A folder that never had one begins with everything on."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, random_token: Callable[[int], str] = secrets.token_hex) -> None:
+        self._random_token = random_token
         private_folder(folder)
         self._path, self._lock = folder / "switch.json", folder / "switch.lock"
         with self._alone():
@@ -70,14 +81,14 @@ class SwitchFile:
     def __repr__(self) -> str:
         return f"<SwitchFile {self._path}>"
 
-    def read(self) -> tuple[Off, ...]:
+    def read(self) -> State:
         """What is off: everything, where that cannot be known."""
         try:
             content = read_secret(self._path)
-            return _ENTRIES.validate_json(content or b"", strict=True)
+            return _STATE.validate_json(content or b"", strict=True)
         except (ConfigError, OSError, ValidationError):
             reason = "its state cannot be read, see switch.json in the state folder"
-            return (Off(Part.ALL, "", reason, "", 0.0),)
+            return State("", (Off(Part.ALL, "", reason, "", 0.0),))
 
     def stamp(self) -> tuple[int, ...] | None:
         """Changes with the content; None where there is no file."""
@@ -87,16 +98,15 @@ class SwitchFile:
             return None
         return status.st_ino, status.st_mtime_ns, status.st_size, status.st_mode
 
-    def change(self, change: Change) -> tuple[Off, ...]:
+    def change(self, change: Change) -> State:
         """What is off after `change`, once it is on the disk. Raises ConfigError or OSError."""
         with self._alone():
-            after = change(self.read())
-            self._write(after)
-            return after
+            return self._write(change(self.read().off))
 
-    def _write(self, entries: tuple[Off, ...]) -> None:
-        values = [asdict(entry) for entry in entries]
-        replace_secret(self._path, json.dumps(values, ensure_ascii=False, indent=1).encode() + b"\n")
+    def _write(self, off: tuple[Off, ...]) -> State:
+        state = State(self._random_token(_EPOCH_BYTES), off)
+        replace_secret(self._path, json.dumps(asdict(state), ensure_ascii=False, indent=1).encode() + b"\n")
+        return state
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -16,8 +16,25 @@ from kernel_gateway.limits.switched import STILL_ALLOWED, Switched
 from kernel_gateway.policy.request import Context, Decision, Request
 from tests.conftest import until
 
+WATCH_SECONDS = 0.01
 ASKED = {"server": "store", "operation": "store:wipe", "role": "dev", "front_end": "mcp"}
 NAMED = [(Part(name), value) for name, value in ASKED.items()]
+
+
+@pytest.fixture
+async def switch_on(tmp_path):
+    """`switch_on(folder)` -> a Switch that watches its file; without a folder they all share one."""
+    made = []
+
+    def make(folder=None):
+        switch = Switch(SwitchFile(folder or tmp_path / "state"), WATCH_SECONDS, lambda: 1000.0)
+        switch.start()
+        made.append(switch)
+        return switch
+
+    yield make
+    for switch in made:
+        await switch.close()
 
 
 @pytest.fixture
@@ -64,6 +81,16 @@ async def test_it_outlives_its_process(switch_on):
     assert switch_on().off == (Off(Part.ROLE, "dev", "drill", "ops", 1000.0),)
 
 
+async def test_each_change_begins_an_epoch_that_the_other_gateways_and_a_restart_share(switch_on):
+    ours, theirs = switch_on(), switch_on()
+    epochs = [ours.epoch]
+    for change in (ours.switch_off(Part.ALL), ours.switch_on(Part.ALL), theirs.switch_off(Part.ROLE, "dev")):
+        await change
+        await until(lambda: ours.epoch == theirs.epoch != epochs[-1])
+        epochs.append(switch_on().epoch)
+    assert len(set(epochs)) == 4
+
+
 async def test_another_gateway_of_the_folder_learns_of_it_and_says_so(switch_on):
     ours, theirs = switch_on(), switch_on()
     heard = []
@@ -94,11 +121,14 @@ async def test_listeners_hear_of_off_before_it_is_on_the_disk(switch_on):
 UNREADABLE = {
     "empty": b"",
     "half": b'[{"part": "ro',
-    "a table": b"{}",
-    "an unknown part": b'[{"part": "moon", "name": "x", "reason": "", "by": "", "at": 1.0}]',
-    "no name": b'[{"part": "role", "name": "", "reason": "", "by": "", "at": 1.0}]',
-    "a name of everything": b'[{"part": "all", "name": "x", "reason": "", "by": "", "at": 1.0}]',
-    "a missing key": b'[{"part": "all", "name": ""}]',
+    "a list": b"[]",
+    "nothing": b"{}",
+    "no list": b'{"epoch": "1"}',
+    "no epoch": b'{"off": []}',
+    "an unknown part": b'{"epoch": "1", "off": [{"part": "moon", "name": "x", "reason": "", "by": "", "at": 1.0}]}',
+    "no name": b'{"epoch": "1", "off": [{"part": "role", "name": "", "reason": "", "by": "", "at": 1.0}]}',
+    "a name of all": b'{"epoch": "1", "off": [{"part": "all", "name": "x", "reason": "", "by": "", "at": 1.0}]}',
+    "a missing key": b'{"epoch": "1", "off": [{"part": "all", "name": ""}]}',
     "not text": bytes(range(128, 256)),
 }
 
@@ -110,12 +140,11 @@ async def test_a_file_that_cannot_be_read_switches_everything_off(switch_on, fil
 
 
 @given(content=st.binary(max_size=60))
-def test_whatever_a_file_holds_is_a_list_of_what_is_off_or_everything_is(tmp_path_factory, content):
+def test_whatever_else_a_file_holds_everything_is_off(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("any")
     switch_file = SwitchFile(folder)
     (folder / "switch.json").write_bytes(content)
-    means_nothing = b"".join(content.split()) == b"[]"
-    assert (switch_file.read() == ()) is means_nothing
+    assert [off.part for off in switch_file.read().off] == [Part.ALL]
 
 
 @pytest.mark.parametrize("spoil", [os.unlink, lambda file: file.chmod(0o644), lambda file: file.write_bytes(b"?")])
@@ -130,7 +159,7 @@ async def test_on_mends_a_file_that_could_not_be_read(switch_on, file):
     file.write_bytes(b"?")
     switch = switch_on()
     await switch.switch_on(Part.ALL)
-    assert (switch.refuses(), json.loads(file.read_text())) == ("", [])
+    assert (switch.refuses(), json.loads(file.read_text())["off"]) == ("", [])
 
 
 async def test_who_switched_may_be_called_anything(switch_on):
@@ -162,7 +191,7 @@ async def test_off_that_could_not_be_written_survives_a_change_of_the_file(switc
         await switch.switch_off(Part.ALL)
     switch.subscribe(lambda: heard.append(switch.refuses()))
     entry = {"part": "role", "name": "dev", "reason": "", "by": "", "at": 1.0}
-    file.write_text(json.dumps([entry]))
+    file.write_text(json.dumps({"epoch": "1", "off": [entry]}))
     await until(lambda: heard)
     assert heard == ["this service is switched off; an operator must switch it on again"]
     assert switch.refuses(role="dev")
