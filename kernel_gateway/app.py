@@ -6,11 +6,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from catalog import Catalog
 from catalog.document import DocumentError
 from catalog.reviewed import load_served
+from kernel_gateway.administration import Administration
 from kernel_gateway.audit.digests import keyed_digest
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.audit.redact import Redactor
@@ -22,8 +24,10 @@ from kernel_gateway.auth.static import principal_from_settings
 from kernel_gateway.auth.verifier import Verifier
 from kernel_gateway.broker import Broker
 from kernel_gateway.errors import ConfigError, GatewayError
+from kernel_gateway.frontends.admin import administered
 from kernel_gateway.frontends.code_mode import CodeMode
 from kernel_gateway.frontends.endpoint import session_manager
+from kernel_gateway.frontends.handler import Door
 from kernel_gateway.frontends.http import application
 from kernel_gateway.frontends.listener import Bound, http_server
 from kernel_gateway.gateway import Gateway
@@ -35,6 +39,9 @@ from kernel_gateway.kernels.sockets import sweep
 from kernel_gateway.launching import check_launcher, kernel_launcher, unsafe_warning
 from kernel_gateway.limits.effects import Effects
 from kernel_gateway.limits.meter import meter
+from kernel_gateway.limits.switch import Switch
+from kernel_gateway.limits.switch_file import SwitchFile
+from kernel_gateway.limits.switched import Switched
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
 from kernel_gateway.reference.keys import KID_PREFIX
 from kernel_gateway.sessions.manifests import manifests
@@ -53,6 +60,7 @@ class App:
 
     settings: Settings
     gateway: Gateway
+    operators: Administration
     unsafe: str
     verifier: Verifier
     unreviewed: tuple[str, ...]
@@ -80,6 +88,7 @@ class App:
 
             routes = application(
                 self.gateway,
+                self.operators,
                 self.verifier,
                 manager.asgi_app,
                 self.settings.server,
@@ -127,7 +136,11 @@ async def running(
             upstreams[name] = connect(name, section, sign=sign, redactor=redactor, clock=clock)
             stack.push_async_callback(upstreams[name].close)
         reachable = served.only(lambda operation: operation.server in upstreams)
-        authorizer = ScopeAuthorizer(settings.limits.max_calls_per_cell, settings.limits.max_calls_per_session)
+        switch = Switch(SwitchFile(store.folder), settings.switch.watch_seconds, clock)
+        switch.start()
+        stack.push_async_callback(switch.close)
+        scoped = ScopeAuthorizer(settings.limits.max_calls_per_cell, settings.limits.max_calls_per_session)
+        authorizer = Switched(scoped, switch)
         limits = settings.limits
         handles = Handles(
             clock,
@@ -167,6 +180,7 @@ async def running(
             take_kernel=pool.take,
             manifest=lambda principal: manifest_of(gateway.catalog_for(principal)),
             broker=broker,
+            switch=switch,
             record=journal.record,
             flush=journal.flush,
             digest=lambda organisation, content: keyed_digest(digests, organisation, content),
@@ -176,10 +190,21 @@ async def running(
         gateway = Gateway(reachable, authorizer, services, journal, settings.sessions, counted, unsafe=warning)
         gateway.start()
         stack.push_async_callback(gateway.close)
+        grace_seconds = settings.switch.grace_seconds
+        operators = Administration(gateway, reachable, authorizer, switch, journal, clock, grace_seconds)
+        stack.push_async_callback(operators.close)
         fetch = HttpFetch(settings.auth)
         stack.callback(fetch.close)
         verifier = Verifier(settings.auth, fetch if embedded else _without_reference_keys(fetch), clock)
-        yield App(settings, gateway, warning, verifier, tuple(unreviewed), journal, clock)
+        refusals = Refusals(journal.record, "admin")
+        event_id, refused = partial(secrets.token_hex, 8), lambda error: refusals.count(error.code)
+        door = Door(verifier, settings.server, clock, event_id, _at_any_rate, refused)
+        await stack.enter_async_context(administered(store.folder, door, operators))
+        yield App(settings, gateway, operators, warning, verifier, tuple(unreviewed), journal, clock)
+
+
+async def _at_any_rate(_: Principal) -> None:
+    """How often the operator may ask over the admin socket."""
 
 
 def _catalog(settings: Settings) -> tuple[Catalog, list[str]]:

@@ -75,6 +75,8 @@ class Gateway:
             reasons.append("the session reaper is not running")
         if self._journal.is_failing:
             reasons.append("the journal cannot be written")
+        if off := self._services.switch.refuses():
+            reasons.append(off)
         if self._unsafe:
             reasons.append(self._unsafe)
         return not reasons, reasons
@@ -82,6 +84,10 @@ class Gateway:
     async def admit(self, principal: Principal) -> None:
         """One HTTP request of a caller, whatever it is for. Raises GatewayError limited | disabled."""
         await self._meter.admit("request", principal)
+
+    def live(self) -> list[Session]:
+        """Everybody's open sessions."""
+        return list(self._sessions.values())
 
     def catalog_for(self, principal: Principal) -> Catalog:
         """The operations this caller may use."""
@@ -144,11 +150,11 @@ class Gateway:
     async def sessions(self, principal: Principal) -> list[dict[str, Any]]:
         self._decide(principal, "read", "")
         mine = (each for each in self._sessions.values() if each.owner.identity == principal.identity)
-        return [_summary(session) for session in mine]
+        return [summary(session) for session in mine]
 
     async def session(self, principal: Principal, session_id: str) -> dict[str, Any]:
         self._decide(principal, "read", session_id)
-        return _summary(self._session(principal, session_id))
+        return summary(self._session(principal, session_id))
 
     async def transcript(self, principal: Principal, session_id: str) -> list[dict[str, Any]]:
         """The journal, filtered by session; also of a session that was closed not long ago."""
@@ -263,7 +269,7 @@ class Gateway:
                         log.error("closing an idle session failed: %s", places(error))
 
 
-def _summary(session: Session) -> dict[str, Any]:
+def summary(session: Session) -> dict[str, Any]:
     return {
         "session_id": session.id,
         "state": session.state,

@@ -25,6 +25,7 @@ LAYERS = [
     "kernel_gateway.sessions",
     "kernel_gateway.search",
     "kernel_gateway.gateway",
+    "kernel_gateway.administration",
     "kernel_gateway.attacks",
     "kernel_gateway.check",
     "kernel_gateway.frontends",
@@ -36,6 +37,7 @@ LAYERS = [
     "kernel_gateway.demo",
     "kernel_gateway.garbage",
     "kernel_gateway.commands",
+    "kernel_gateway.operating",
     "kernel_gateway.__main__",
 ]
 ALONE = {"catalog", "kernel_ext"}  # these import nothing of ours

@@ -113,6 +113,7 @@ class Desk:
             take_kernel=lambda _: take_kernel(),
             manifest=lambda _: manifest(catalog.only(lambda operation: operation.scope == _HELD)),
             broker=self._broker,
+            switch=self,
             record=self.record,
             flush=self._flush,
             digest=lambda *_: "",
@@ -141,6 +142,10 @@ class Desk:
 
     def record(self, event: Event) -> None:
         """Attacks are no session's history."""
+
+    def refuses(self, *, server: str = "", operation: str = "", role: str = "", front_end: str = "") -> str:
+        """Nothing is ever switched off here."""
+        return ""
 
     async def _flush(self) -> None:
         """Nothing waits to be written."""

@@ -166,6 +166,18 @@ class BlobMoved(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchSet(Event):
+    """The kill switch was set by `subject`: `part` is all, server, operation, role or front_end, and `name` which."""
+
+    kind: ClassVar[str] = "switch_set"
+
+    part: Word = ""
+    name: Identity = ""
+    is_off: Flag = False
+    reason_length: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refused(Event):
     """A door stayed shut, `count` times: failed authentication or authority. Who asked may be unknown."""
 

@@ -19,6 +19,7 @@ from kernel_gateway.broker.mutations import Mutations
 from kernel_gateway.broker.schemas import Schemas
 from kernel_gateway.broker.seal import Link, clean, seal
 from kernel_gateway.broker.services import Services, asker, insist, quoted
+from kernel_gateway.broker.unbroken import to_its_end
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import BlobHandle
 from kernel_gateway.limits.budgets import Reservation
@@ -110,7 +111,7 @@ class Calls:
         async def send(arguments: Mapping[str, Any], key: str | None, is_repeat: bool) -> UpstreamAnswer:
             return await self._send(operation, upstream, arguments, cell, key, is_repeat=is_repeat)
 
-        value, entry.replayed = await self._mutations.once(operation, arguments, cell, send, read)
+        value, entry.replayed = await to_its_end(self._mutations.once(operation, arguments, cell, send, read))
         return value
 
     def _read(

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, ClassVar, Protocol
@@ -52,6 +52,7 @@ class Handler(web.RequestHandler):
     resource_path: ClassVar[str] = ""  # of the protected resource this route belongs to
     public: ClassVar[bool] = False
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # method -> scopes
+    front_end: ClassVar[str] = "rest"
 
     door: Door
     principal: Principal
@@ -85,7 +86,8 @@ class Handler(web.RequestHandler):
         if len(self.request.body) > settings.max_body_bytes:
             raise GatewayError("too_large", f"the body is larger than {settings.max_body_bytes} bytes; send less")
         if not self.public:
-            self.principal = await self.door.verifier.verify(bearer(headers.get("Authorization")))
+            caller = await self.door.verifier.verify(bearer(headers.get("Authorization")))
+            self.principal = replace(caller, front_end=self.front_end)
             await self.door.admit(self.principal)
             require_scopes(self.principal, self.needed_scopes())
 
@@ -174,7 +176,8 @@ class NotFound(Handler):
         await super().prepare()
         raise GatewayError(
             "not_found",
-            f"there is nothing at this path; there are /mcp, /v1/sessions, /healthz, /readyz, {METADATA_PATH}",
+            "there is nothing at this path; there are "
+            f"/mcp, /v1/sessions, /v1/switch, /healthz, /readyz, {METADATA_PATH}",
         )
 
 

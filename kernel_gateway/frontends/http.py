@@ -18,6 +18,7 @@ from kernel_gateway.frontends.challenge import METADATA_PATH, TOOL_SCOPES, metad
 from kernel_gateway.frontends.endpoint import McpHandler
 from kernel_gateway.frontends.handler import Door, Handler, NotFound, TokenVerifier
 from kernel_gateway.frontends.settings import ServerSettings
+from kernel_gateway.frontends.switch import ROUTE, Operators, SwitchHandler
 
 access = logging.getLogger("kernel_gateway.access")
 
@@ -69,6 +70,7 @@ async def everybody(principal: Principal) -> None:
 
 def application(
     gateway: Gateway,
+    operators: Operators,
     verifier: TokenVerifier,
     mcp_app: AsgiApp,
     settings: ServerSettings,
@@ -87,6 +89,7 @@ def application(
         (r"/healthz", Health, {"door": door}),
         (r"/readyz", Ready, {"door": door, "gateway": gateway}),
         *rest.routes(door, gateway),
+        (ROUTE, SwitchHandler, {"door": door, "operators": operators}),
     ]
     return _Routes(
         door,

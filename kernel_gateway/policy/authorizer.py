@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from kernel_gateway.policy.request import Decision, Request
 
 CALL = "call"
-ACTIONS = frozenset((CALL, "blob", "search", "execute", "read", "create", "delete", "attach", "interrupt"))
+ACTIONS = frozenset((CALL, "blob", "search", "execute", "read", "create", "delete", "attach", "interrupt", "admin"))
 _DURING_A_CELL = frozenset((CALL, "blob"))  # what running code asks for; leftovers of an earlier cell may not
 
 

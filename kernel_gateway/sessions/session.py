@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kernel_ext.wire import Kind, Message
@@ -17,6 +17,7 @@ from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel, Outcome
 from kernel_gateway.kernels.outputs import without_ansi
 from kernel_gateway.limits.idempotency import Origin
+from kernel_gateway.limits.switch import Refusing
 from kernel_gateway.limits.usage import Usage
 from kernel_gateway.sessions.result import CellError, ExecuteRequest, ExecuteResult, Image
 from kernel_gateway.sessions.settings import SessionSettings
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 RETRY_BUSY_SECONDS = 5.0  # most cells take less
 _EPOCH = 0  # of the session's branch: no session goes back to an earlier cell yet
+SWITCHED_OFF = "it was switched off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Services:
     take_kernel: Callable[[str], Awaitable[Kernel]]
     manifest: Callable[[Principal], dict[str, object]]
     broker: Broker
+    switch: Refusing
     record: Callable[[CellRan], None]
     flush: Callable[[], Awaitable[None]]
     digest: Callable[[str, bytes], str]
@@ -48,6 +51,7 @@ class Session:
 
     def __init__(self, id_: str, owner: Principal, services: Services, settings: SessionSettings) -> None:
         self.id, self.owner, self.grant = id_, owner, owner.scopes
+        self.asker = owner
         self._services, self._settings = services, settings
         self.opened_at = self.used_at = services.clock()
         self.cells = 0
@@ -55,6 +59,7 @@ class Session:
         self._kernel: Kernel | None = None
         self._cell: Cell | None = None
         self._stop: Stop | None = None
+        self._halted = ""
         self._kernel_began_at = 1
         self._requests: set[asyncio.Future[Message]] = set()
         self._lost: tuple[str, ...] = ()
@@ -78,7 +83,7 @@ class Session:
         before = self.cells
         try:
             self._refuse_closed()
-            self.used_at = self._services.clock()
+            self.used_at, self.asker = self._services.clock(), principal
             result = await self._run(principal.narrowed(self.grant), request, stop)
             self._refuse_closed()
             return result
@@ -102,6 +107,28 @@ class Session:
         if self._closed:
             raise GatewayError("not_found", "the session was closed; leave out `session_id` to start a new one")
 
+    def refusal(self) -> str:
+        """Why the kill switch lets nothing run for whoever asked last; "" where it does."""
+        return self._services.switch.refuses(role=self.asker.role, front_end=self.asker.front_end)
+
+    def _refuse_off(self) -> None:
+        if reason := self.refusal():
+            raise GatewayError("disabled", reason)
+
+    async def halt(self, reason: str, grace_seconds: float) -> None:
+        """Interrupts the cell and, after the grace at the latest, ends the kernel. The session stays without its state.
+
+        A kernel that is just being started is not there yet: it is refused before its cell begins.
+        """
+        kernel = self._kernel
+        if kernel is None:
+            return
+        if self._cell is not None:
+            self._halted = reason
+            self.interrupt()
+            await asyncio.wait({kernel.died}, timeout=grace_seconds)
+        await kernel.stop(SWITCHED_OFF)
+
     def interrupt(self) -> bool:
         """Interrupts the running cell. False where none runs."""
         if self._stop is None or self._stop.done():
@@ -112,14 +139,15 @@ class Session:
     async def answer(self, message: Message) -> Message:
         """The inner door, for this session's kernel: what it may do depends on the cell that holds the turn now.
 
-        Whatever is still under way when the cell ends is ended with it, so that nothing acts unseen afterwards.
+        Whatever is still under way when the cell ends is ended with it, so that nothing acts unseen afterwards; what
+        cannot be ended half-way is waited for.
         """
         request = asyncio.ensure_future(self._services.broker.answer(message, self.account, self._cell))
         self._requests.add(request)
+        request.add_done_callback(self._requests.discard)
         try:
             await asyncio.wait({request})
         finally:
-            self._requests.discard(request)
             request.cancel()
         if request.cancelled():
             return Message(
@@ -169,11 +197,12 @@ class Session:
         duration_ms = 0.0
         try:
             kernel = await self._live_kernel(principal)
+            self._refuse_off()
             if stop.done():
                 return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
             self.cells += 1
             started = services.clock()
-            self._cell, self._stop = cell, stop
+            self._cell, self._stop, self._halted = cell, stop, ""
             try:
                 outcome = await kernel.run(request.code, request.timeout_seconds, stop)
             finally:
@@ -182,6 +211,10 @@ class Session:
                 await self._end_requests()
         finally:
             reservation.commit(Usage(milliseconds=math.ceil(duration_ms)))
+        if self._halted:
+            await kernel.stop(SWITCHED_OFF)
+            if outcome.status not in ("ok", "error"):
+                outcome = replace(outcome, status="disabled", cause=self._halted)
         if kernel.died.done():
             await self._bury(kernel)
         result = self._result(cell, outcome, duration_ms)
@@ -198,6 +231,7 @@ class Session:
                 self._refuse_closed()
                 await kernel.claim(self._services.manifest(principal), self.answer, self.cells + 1)
                 self._refuse_closed()
+                self._refuse_off()
             except BaseException:
                 await kernel.stop()
                 raise
@@ -215,7 +249,11 @@ class Session:
     def _result(self, cell: Cell, outcome: Outcome, duration_ms: float) -> ExecuteResult:
         outputs = outcome.outputs
         lost, self._lost = self._lost, ()
-        died = outcome.status == "lost"
+        code, message = "", ""
+        if outcome.status == "lost":
+            code, message = "kernel_died", f"the kernel died: {outcome.cause}; run what you need again"
+        elif outcome.status == "disabled":
+            code, message = "disabled", outcome.cause
         return ExecuteResult(
             status=outcome.status,
             session_id=self.id,
@@ -229,8 +267,8 @@ class Session:
             lost=lost,
             truncated=outputs.is_truncated,
             duration_ms=duration_ms,
-            code="kernel_died" if died else "",
-            message=f"the kernel died: {outcome.cause}; run what you need again" if died else "",
+            code=code,
+            message=message,
         )
 
     def _event(self, cell: Cell, request: ExecuteRequest, outcome: Outcome, result: ExecuteResult) -> CellRan:

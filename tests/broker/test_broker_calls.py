@@ -13,6 +13,7 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, CallRecord, Cell
 from kernel_gateway.broker.schemas import MAX_WORDS
 from kernel_gateway.upstreams.base import UpstreamError
+from tests.conftest import until
 
 
 async def test_a_call_returns_the_answer_and_is_written_down(scene):
@@ -445,6 +446,43 @@ async def test_a_cancelled_call_is_written_down_and_frees_its_place(scene):
         await task
     released.set()
     assert scene.events[0].status == "canceled" and scene.account.flight.messages == 0
+
+
+async def test_a_change_that_was_sent_is_heard_to_its_end_however_often_its_call_is_cancelled(scene):
+    released = asyncio.Event()
+
+    async def created(handler):
+        await released.wait()
+        handler.set_status(201)
+        handler.write({"upload_url": f"{scene.server.url}/o"})
+
+    scene.server.respond = created
+    task = asyncio.create_task(scene.call("files_create", content_type="image/png", size_bytes=1))
+    await until(lambda: scene.server.seen)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    assert not task.done() and scene.events == []
+    released.set()
+    assert "$blob" in (await task)["upload_url"]
+    assert [(event.operation, event.status) for event in scene.events] == [("store:files_create", "ok")]
+    assert [record.status for record in scene.cell.records] == ["ok"]
+
+
+async def test_a_change_that_fails_while_its_call_is_cancelled_is_written_down_as_it_failed(scene):
+    released = asyncio.Event()
+
+    async def failed(handler):
+        await released.wait()
+        handler.set_status(409)
+
+    scene.server.respond = failed
+    task = asyncio.create_task(scene.refused("files_create", content_type="image/png", size_bytes=1))
+    await until(lambda: scene.server.seen)
+    task.cancel()
+    released.set()
+    assert (await task)["code"] == "conflict"
+    assert [event.status for event in scene.events] == ["conflict"]
 
 
 @pytest.mark.parametrize("kind", [Kind.READY, Kind.CLAIM, Kind.RESULT])

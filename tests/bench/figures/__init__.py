@@ -9,6 +9,7 @@ from tests.bench.figures.leaks import leaks
 from tests.bench.figures.memory import memory
 from tests.bench.figures.reviewing import reviewing
 from tests.bench.figures.starting import burst, launch, session
+from tests.bench.figures.switch import switch
 from tests.bench.measurement import Row
 from tests.bench.rig import Rig
 
@@ -26,4 +27,5 @@ FIGURES: dict[str, Figure] = {
     "review": reviewing,
     "bombs": bombs,
     "leaks": leaks,
+    "switch": switch,
 }
