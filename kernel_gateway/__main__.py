@@ -7,12 +7,12 @@ import logging
 import resource
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import catalog.__main__ as catalog_commands
-from kernel_gateway import __version__, commands
+from kernel_gateway import __version__, auditing, commands
 from kernel_gateway.config import environment, load
 from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.reference.issuer import MAX_TOKEN_SECONDS
@@ -92,8 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(quiet_world=False)
     every = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: commands.Command, text: str) -> argparse.ArgumentParser:
-        added = every.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    def command(name: str, run: commands.Command, text: str, among: Any = every) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = among.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         added.add_argument("--config", type=Path, metavar="FILE", help="the TOML file with the settings")
         added.set_defaults(run=run)
         return added
@@ -133,8 +133,21 @@ def _parser() -> argparse.ArgumentParser:
         "--ttl", default=3600, type=_ttl, metavar="SECONDS", help="how long it lives: 3600 by default, 30 days at most"
     )
     command("config", commands.config, "print the effective settings, secrets masked")
+    audit = every.add_parser("audit", help="verify the ledger, export its signed head, erase a person from it")
+    _audit(command, audit.add_subparsers(required=True, metavar="COMMAND"))
     every.add_parser("catalog", help="search, lint, show or review the operations", add_help=False)
     return parser
+
+
+def _audit(command: Callable[..., argparse.ArgumentParser], among: Any) -> None:
+    verify = command("verify", auditing.verify, "name the first record that is not as it was written", among)
+    verify.add_argument("--head", type=Path, metavar="FILE", help="an exported head: are its records still there?")
+    verify.add_argument("--json", action="store_true", help="one object")
+    head = command("head", auditing.head, "print a signed head, to be kept elsewhere", among)
+    head.add_argument("--public-key", action="store_true", help="print the key that anybody can check heads with")
+    erase = command("erase", auditing.erase, "forget who a person was in every record", among)
+    erase.add_argument("--subject", required=True, type=_words, metavar="NAME", help="the subject of their tokens")
+    erase.add_argument("--org", required=True, type=_words, metavar="NAME", help="their organisation")
 
 
 def _port(text: str) -> int:

@@ -72,6 +72,8 @@ class Gateway:
             reasons.append("the session reaper is not running")
         if self._journal.is_failing:
             reasons.append("the journal cannot be written")
+        if self._journal.fault:
+            reasons.append(f"{self._journal.fault}; see `kernel-gateway audit verify`")
         if self._unsafe:
             reasons.append(self._unsafe)
         return not reasons, reasons
