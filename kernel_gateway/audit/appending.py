@@ -15,6 +15,7 @@ from kernel_gateway.audit.seal import Seal
 SEGMENT_SECONDS = 86_400.0
 MAX_ALIASES = 10_000  # kept in memory, about 3 MB; whoever has none there is looked up again
 
+UNSIGNED = Head(START.seq, 0, START.mac)
 _INSERT = insert(tables.events)
 
 Person = tuple[str, str]  # organisation, name
@@ -36,7 +37,7 @@ class Tail:
 
     link: Link = START
     segment: Segment | None = None
-    head: Head = Head(START.seq, 0, START.mac)
+    head: Head = UNSIGNED
     aliases: Mapping[Person, str] = field(default_factory=dict, repr=False)
 
 

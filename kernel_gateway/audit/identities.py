@@ -46,10 +46,9 @@ def names_of(connection: Connection, aliases: Iterable[str]) -> dict[str, str]:
     """Those that are not erased."""
     wanted, found = sorted(set(aliases)), dict[str, str]()
     for start in range(0, len(wanted), _AT_ONCE):
-        some = select(identities.c.alias, identities.c.name).where(
-            identities.c.alias.in_(wanted[start : start + _AT_ONCE])
-        )
-        found |= {alias: name for alias, name in connection.execute(some)}
+        some = identities.c.alias.in_(wanted[start : start + _AT_ONCE])
+        rows = connection.execute(select(identities.c.alias, identities.c.name).where(some))
+        found.update((row.alias, row.name) for row in rows)
     return found
 
 

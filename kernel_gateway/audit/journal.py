@@ -69,7 +69,9 @@ class Journal:
         try:
             await self.maintain()
         except _FAILURES as error:
-            raise ConfigError(f"the journal cannot be written ({type(error).__name__}): look at `store.folder`") from None
+            raise ConfigError(
+                f"the journal cannot be written ({type(error).__name__}): look at `store.folder`"
+            ) from None
         if self.fault:
             log.error("%s; run `kernel-gateway audit verify`", self.fault)
         self._upkeep = asyncio.get_running_loop().create_task(self._maintain_regularly(), name="journal upkeep")

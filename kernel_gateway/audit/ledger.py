@@ -97,7 +97,7 @@ class Ledger:
         return True
 
     def erase(self, connection: Connection, organisation: str, name: str, now: float) -> tuple[Tail, int]:
-        """Forgets who a person was; the records stay, and so does that this was done. Also says in how many segments."""
+        """Forgets who a person was, and records that; the records of them stay. Also says in how many segments."""
         tail = self._resumed(connection)
         aliases = identities.erase(connection, organisation, name)
         appending = Appending(connection, tail, self._seal, self._new_salt)

@@ -1,4 +1,4 @@
-"""The tables of the ledger: records, the segments and signed heads they come in, and whom their pseudonyms stand for."""
+"""The tables of the ledger: records, their segments and signed heads, and whom their pseudonyms stand for."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Float, Index, MetaData, String, Table, Text
 
