@@ -1,6 +1,7 @@
 """A ledger in the test's folder, written by a real journal at a time of the test's choosing."""
 
 import sqlite3
+import subprocess
 from contextlib import asynccontextmanager, closing
 
 import pytest
@@ -16,6 +17,12 @@ from kernel_gateway.store.database import Database
 
 NOON = 1_795_262_400.0  # 2026-11-21
 DAY = 86_400.0
+
+
+def bytes_on_disk(folder):
+    """Of the database and its logs. Read by another process: who closes a file here loses SQLite's locks on it."""
+    files = sorted(folder.glob("gateway.db*"))
+    return subprocess.run(["cat", *files], capture_output=True, check=True).stdout
 
 
 class LedgerOnDisk:
@@ -72,8 +79,7 @@ class LedgerOnDisk:
         return count
 
     def on_disk(self):
-        """Every byte of the database and its logs."""
-        return b"".join(path.read_bytes() for path in sorted(self.path.parent.glob("gateway.db*")))
+        return bytes_on_disk(self.path.parent)
 
 
 @pytest.fixture
