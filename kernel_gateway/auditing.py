@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import SQLAlchemyError
 
 from kernel_gateway.audit import heads
 from kernel_gateway.audit.events import Event
@@ -106,5 +107,7 @@ async def _database(settings: Settings, *, read_only: bool = False) -> AsyncIter
     database = Database(store.database, busy_timeout_seconds=store.busy_timeout_seconds, read_only=read_only)
     try:
         yield database, Seal.of(Keys(store.folder))
+    except SQLAlchemyError as error:
+        raise ConfigError(f"the database cannot be read ({type(error).__name__}): look at `store.folder`") from None
     finally:
         await database.close()

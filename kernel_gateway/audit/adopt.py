@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import Connection, MetaData, Table, inspect, select
 
 from kernel_gateway.audit.appending import Appending, Naming
-from kernel_gateway.audit.chain import Record
 from kernel_gateway.audit.events import LedgerAdopted, canonical
 
 _SET_ASIDE = "events_without_chain"
@@ -28,10 +27,9 @@ def take_over(connection: Connection, old: Table, appending: Appending) -> None:
     """In the same order; then a record says how many they were, and the old table goes."""
     count, at = 0, 0.0
     for row in connection.execute(select(old).order_by(old.c.seq)):
-        at = row.at
-        record = Record(0, at, row.kind, row.session_id, row.organisation, "")
-        appending.copy(record, partial(_renamed, json.loads(row.body)))
-        count += 1
+        values = json.loads(row.body)
+        appending.write(row.at, row.kind, row.session_id, row.organisation, partial(_renamed, values))
+        count, at = count + 1, row.at
     appending.add(at, LedgerAdopted(records=count))
     old.drop(connection)
 

@@ -51,17 +51,17 @@ class Appending:
         self._rows: list[dict[str, Any]] = []
 
     def add(self, at: float, event: Event) -> None:
-        record = Record(0, at, event.kind, event.session_id, event.organisation, "")
-        self.copy(record, event.body)
+        self.write(at, event.kind, event.session_id, event.organisation, event.body)
 
-    def copy(self, record: Record, body: Callable[[Naming], str]) -> None:
-        """A record with the next number, and with what `body` makes of how people are named."""
-        segment = self._segment(record.at)
+    def write(self, at: float, kind: str, session_id: str, organisation: str, body: Callable[[Naming], str]) -> None:
+        """A record, with the body that `body` makes of how people are named."""
+        at = float(at)  # as it will be read again
+        segment = self._segment(at)
 
         def naming(name: str) -> str:
-            return self._alias(segment, (record.organisation, name))
+            return self._alias(segment, (organisation, name))
 
-        record = record._replace(seq=self._link.seq + 1, body=body(naming))
+        record = Record(self._link.seq + 1, at, kind, session_id, organisation, body(naming))
         self._link = Link(record.seq, chain.mac(self._seal.chain, self._link, record))
         self._rows.append({**record._asdict(), "mac": self._link.mac})
 

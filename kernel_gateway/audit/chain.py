@@ -6,8 +6,8 @@ newest records are gone, signed heads show (heads.py).
 """
 
 import hmac
-import json
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as quoted
 from typing import NamedTuple
 
 
@@ -38,12 +38,13 @@ class Fault:
 
 
 START = Link(0, "0" * 64)
-_canonical = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def mac(key: bytes, previous: Link, record: Record) -> str:
     """64 hex characters."""
-    return hmac.digest(key, _canonical([previous.mac, *record]).encode(), "sha256").hex()
+    seq, at, kind, session_id, organisation, body = record
+    text = f"{quoted(kind)},{quoted(session_id)},{quoted(organisation)},{quoted(body)}"
+    return hmac.digest(key, f"[{quoted(previous.mac)},{seq},{at!r},{text}]".encode(), "sha256").hex()
 
 
 def fault(key: bytes, link: Link, record: Record, stored: str) -> Fault | None:
@@ -52,6 +53,11 @@ def fault(key: bytes, link: Link, record: Record, stored: str) -> Fault | None:
     if record.seq != expected:
         missing = "it is missing" if record.seq == expected + 1 else f"it and those up to {record.seq - 1} are missing"
         return Fault(expected, missing)
-    if not hmac.compare_digest(mac(key, link, record), stored):
+    if not _is_whole(record) or mac(key, link, record) != stored:
         return Fault(record.seq, "it was changed, moved or put in, or the one before it was")
     return None
+
+
+def _is_whole(record: Record) -> bool:
+    """SQLite stores values of any type in any column."""
+    return all(type(value) is kind for value, kind in zip(record, (int, float, str, str, str, str), strict=True))

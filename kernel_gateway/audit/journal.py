@@ -68,7 +68,7 @@ class Journal:
         """Looks at the newest records, prunes, and goes on doing so. Raises ConfigError where the database fails."""
         try:
             await self.maintain()
-        except _FAILURES as error:
+        except (*_FAILURES, TypeError, ValueError) as error:  # the last two: somebody else wrote into the tables
             raise ConfigError(
                 f"the journal cannot be written ({type(error).__name__}): look at `store.folder`"
             ) from None

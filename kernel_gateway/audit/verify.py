@@ -15,7 +15,8 @@ from kernel_gateway.audit.heads import Head
 from kernel_gateway.audit.seal import Seal
 
 _FETCHED_AT_ONCE = 2_000
-_NOT_OURS = "the head that is said to sign it has no signature of this ledger"
+_OTHER_TYPE = "the tables hold values of another type than the ledger writes"
+_NOT_SIGNED = "the head that is said to sign it has no signature of this ledger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,20 @@ class Report:
 
 def newest_fault(connection: Connection, seal: Seal) -> Fault | None:
     """Looks at the last signed head and what was written after it."""
+    try:
+        return _newest_fault(connection, seal)
+    except (TypeError, ValueError):
+        return Fault(0, _OTHER_TYPE)
+
+
+def _newest_fault(connection: Connection, seal: Seal) -> Fault | None:
     heads = _heads(connection)
     kept = _first_kept(connection)
     if not heads:
         return None if kept is None else Fault(kept, "no head signs it or what follows")
     head = heads[-1]
     if not head.is_signed_by(seal.signing.public_key()):
-        return Fault(head.seq, _NOT_OURS)
+        return Fault(head.seq, _NOT_SIGNED)
     walk = _Walk(seal.chain, head.link, [])
     at_head = select(tables.events.c.mac).where(tables.events.c.seq == head.seq)
     if kept is not None and head.seq >= kept and connection.execute(at_head).scalar() != head.mac:
@@ -55,12 +63,19 @@ def newest_fault(connection: Connection, seal: Seal) -> Fault | None:
 
 def verify(connection: Connection, seal: Seal, exported: Head | None = None) -> Report:
     """Checks everything there is, and whether it reaches as far as `exported`, a head that this ledger signed, says."""
+    try:
+        return _verify(connection, seal, exported)
+    except (TypeError, ValueError):
+        return Report(0, 0, 0, 0, Fault(0, _OTHER_TYPE), exported is not None)
+
+
+def _verify(connection: Connection, seal: Seal, exported: Head | None) -> Report:
     stored, public = _heads(connection), seal.signing.public_key()
     heads = [head for head in stored if head.is_signed_by(public)] + ([exported] if exported else [])
     first = _first_kept(connection) or 1
     start = START if first == 1 else next((head.link for head in heads if head.seq == first - 1), None)
     walk = _Walk(seal.chain, start or Link(first - 1, ""), heads)
-    faults = [Fault(head.seq, _NOT_OURS) for head in stored if head not in heads]
+    faults = [Fault(head.seq, _NOT_SIGNED) for head in stored if head not in heads]
     if start is None:
         faults.append(Fault(first, "the signed head that closes what was before it is missing"))
     elif (broken := walk.over(_records(connection, first))) is not None:

@@ -49,6 +49,10 @@ async def test_an_empty_ledger_verifies(ledger):
         ("body", """replace(body, '"cell":4', '"cell":5')"""),
         ("body", "body || ' '"),
         ("mac", "substr(mac, 2) || 'x'"),
+        ("body", "x'00ff'"),
+        ("at", "'soon'"),
+        ("mac", "x'00ff'"),
+        ("mac", "'\u00e9'"),
         ("mac", "(SELECT mac FROM events WHERE seq = 4)"),
     ],
 )
@@ -159,6 +163,22 @@ async def test_a_changed_time_of_a_segment_is_named(ledger):
     assert (await ledger.report()).fault.seq == 1
     ledger.sql("DELETE FROM event_segments")
     assert (await ledger.report()).fault.seq == 1
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET seq = 'five' WHERE seq = 5",
+        "UPDATE event_heads SET seq = 'one', at = 'two' WHERE seq = 1",
+        "UPDATE event_heads SET signature = x'00'",
+        "UPDATE event_segments SET first_seq = 'one'",
+        "UPDATE event_identities SET salt = 'none'",
+    ],
+)
+async def test_no_value_of_another_type_stops_the_check(ledger, statement):
+    await ledger.write(12)
+    ledger.sql(statement)
+    assert (await ledger.report()).fault is not None
 
 
 async def test_a_name_that_was_put_into_the_place_of_another_is_named(ledger):
