@@ -134,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command("config", commands.config, "print the effective settings, secrets masked")
     audit = every.add_parser("audit", help="verify the ledger, export its signed head, erase a person from it")
-    _audit(command, audit.add_subparsers(required=True, metavar="COMMAND"))
+    _audit(command, audit.add_subparsers(required=True, metavar="COMMAND", help="which of these"))
     every.add_parser("catalog", help="search, lint, show or review the operations", add_help=False)
     return parser
 
