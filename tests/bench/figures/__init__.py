@@ -8,6 +8,7 @@ from tests.bench.figures.cells import cell, run
 from tests.bench.figures.leaks import leaks
 from tests.bench.figures.ledger import ledger
 from tests.bench.figures.memory import memory
+from tests.bench.figures.redaction import redaction
 from tests.bench.figures.starting import burst, launch, session
 from tests.bench.measurement import Row
 from tests.bench.rig import Rig
@@ -23,6 +24,7 @@ FIGURES: dict[str, Figure] = {
     "call-no-op": call_no_op,
     "call-http": call_http,
     "ledger": ledger,
+    "redaction": redaction,
     "memory": memory,
     "bombs": bombs,
     "leaks": leaks,
