@@ -58,7 +58,7 @@ async def erase(settings: Settings, options: argparse.Namespace) -> int:
             return ledger.erase(connection, person.organisation, person.subject, time.time())[1]
 
         count = await database.run(forget)
-        gone = await database.forget()
+        gone = await database.forget(patient=True)
     if not gone:
         raise ConfigError("the name may still be in the database's log, which another process reads; run this again")
     print(f"erased from {_counted(count, 'segment')}: the ledger does not say any more who that was")

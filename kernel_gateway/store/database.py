@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -21,6 +21,7 @@ from kernel_gateway.errors import ConfigError
 from kernel_gateway.store.private import private_file, private_folder
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _CHECKPOINT_PAGES = 1000  # of the write-ahead log: SQLite's own default, about 4 MB
 _IN_A_ROW = 100  # transactions at once before the thread gets one: it copies the log back, which waits for the disk
@@ -71,11 +72,8 @@ class Database:
 
         Cancelling the caller does not undo it: the transaction goes on to its own end.
         """
-        future = self._thread.submit(self._transaction, work, self._patience)
-        self._unfinished.add(future)
-        future.add_done_callback(self._unfinished.discard)
         self._in_a_row = 0
-        return await asyncio.wrap_future(future)
+        return await self._on_thread(self._transaction, work, self._patience)
 
     def at_once(self, work: Callable[[Connection], T]) -> T:
         """As `run`, on the calling thread: for a few rows, which take SQLite less time than handing them over takes.
@@ -99,15 +97,26 @@ class Database:
         with self._connection.begin():
             return work(self._connection)
 
-    async def forget(self) -> bool:
-        """Empties the write-ahead log of what it still holds of deleted rows. False: somebody reads; ask again."""
-        return not self._is_sqlite or await asyncio.wrap_future(self._thread.submit(self._empty_log))
+    async def forget(self, *, patient: bool = False) -> bool:
+        """Empties the write-ahead log of what it still holds of deleted rows. False: somebody reads; ask again.
 
-    def _empty_log(self) -> bool:
+        `patient` waits for them as long as a transaction would, and everything after it here waits too.
+        """
+        if not self._is_sqlite:
+            return True
+        return await self._on_thread(self._empty_log, self._patience if patient else {"busy_timeout": 0})
+
+    async def _on_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        future = self._thread.submit(work, *args, **kwargs)
+        self._unfinished.add(future)
+        future.add_done_callback(self._unfinished.discard)
+        return await asyncio.wrap_future(future)
+
+    def _empty_log(self, patience: Mapping[str, int]) -> bool:
         if self._connection is None:
             self._connection = self._engine.connect()
         driver: Any = self._connection.connection.driver_connection
-        _set(driver, self._patience)
+        _set(driver, patience)
         is_busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not is_busy
 

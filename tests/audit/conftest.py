@@ -73,7 +73,7 @@ class LedgerOnDisk:
         ledger = Ledger(self.seal, AuditSettings())
         try:
             _, count = await database.run(lambda connection: ledger.erase(connection, organisation, name, self.now))
-            assert await database.forget()
+            assert await database.forget(patient=True)
         finally:
             await database.close()
         return count
