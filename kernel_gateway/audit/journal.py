@@ -1,9 +1,10 @@
 """Writes events down, in order, append only, many in one transaction.
 
 `record` keeps an event in memory; `flush` returns once everything recorded before it is committed: a few rows at once,
-more of them, and whatever would have to wait, on the database's own thread. Whoever answers for
-something that happened flushes first, so nothing is acknowledged without its event. Fails closed: while the database
-cannot be written, `flush` raises; what was recorded is kept and tried again; once the buffer is full, `record` raises.
+more of them, and whatever would have to wait, on the database's own thread. Whoever answers for something that happened
+flushes first, so nothing is acknowledged without its event. Fails closed: while the database cannot be written, `flush`
+raises; what was recorded is kept and tried again; once the buffer is full, `record` raises. ledger.py says what is
+written.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ _FAILURES = (SQLAlchemyError, OSError, RuntimeError)
 
 
 class Journal:
-    """One writer per database. Must be used on one event loop."""
+    """Several processes may write into one database, each with one Journal, which belongs to one event loop."""
 
     def __init__(
         self, database: Database, clock: Callable[[], float], seal: Seal, settings: AuditSettings | None = None
