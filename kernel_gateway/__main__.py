@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import catalog.__main__ as catalog_commands
-from kernel_gateway import __version__, commands, operating
+from kernel_gateway import __version__, auditing, commands, operating
 from kernel_gateway.config import environment, load
 from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.frontends.rest import SESSION_ID
@@ -137,6 +137,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_operating(every, command)
     command("config", commands.config, "print the effective settings, secrets masked")
+    audit = every.add_parser("audit", help="verify the ledger, export its signed head, erase a person from it")
+    _audit(command, audit.add_subparsers(required=True, metavar="COMMAND", help="which of these"))
     every.add_parser("catalog", help="search, lint, show or review the operations", add_help=False)
     return parser
 
@@ -165,6 +167,17 @@ def _session_id(text: str) -> str:
     if not re.fullmatch(SESSION_ID, text):
         raise argparse.ArgumentTypeError("must be a session's id, such as ses_0123")
     return text
+
+
+def _audit(command: Callable[..., argparse.ArgumentParser], among: _Commands) -> None:
+    verify = command("verify", auditing.verify, "name the first record that is not as it was written", among)
+    verify.add_argument("--head", type=Path, metavar="FILE", help="an exported head: are its records still there?")
+    verify.add_argument("--json", action="store_true", help="one object")
+    head = command("head", auditing.head, "print a signed head, to be kept elsewhere", among)
+    head.add_argument("--public-key", action="store_true", help="print the key that anybody can check heads with")
+    erase = command("erase", auditing.erase, "forget who a person was in every record", among)
+    erase.add_argument("--subject", required=True, type=_words, metavar="NAME", help="the subject of their tokens")
+    erase.add_argument("--org", required=True, type=_words, metavar="NAME", help="their organisation")
 
 
 def _port(text: str) -> int:

@@ -17,6 +17,7 @@ from kernel_gateway.audit.digests import keyed_digest
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.audit.redact import Redactor
 from kernel_gateway.audit.refusals import Refusals
+from kernel_gateway.audit.seal import Seal
 from kernel_gateway.auth.current import current_principal
 from kernel_gateway.auth.jwks import HttpFetch
 from kernel_gateway.auth.principal import Principal
@@ -127,8 +128,9 @@ async def running(
             survives_power_loss=store.survives_power_loss,
         )
         stack.push_async_callback(database.close)
-        journal = Journal(database, clock, settings.audit)
+        journal = Journal(database, clock, Seal.of(keys), settings.audit)
         stack.push_async_callback(journal.close)
+        await journal.open()
         redactor = Redactor(())
         sign = signer(keys.signing(), clock)
         upstreams = {}

@@ -77,6 +77,8 @@ class Gateway:
             reasons.append("the journal cannot be written")
         if off := self._services.switch.refuses():
             reasons.append(off)
+        if self._journal.fault:
+            reasons.append(f"{self._journal.fault}; see `kernel-gateway audit verify`")
         if self._unsafe:
             reasons.append(self._unsafe)
         return not reasons, reasons

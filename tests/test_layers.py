@@ -31,6 +31,7 @@ LAYERS = [
     "kernel_gateway.frontends",
     "kernel_gateway.reference",
     "kernel_gateway.settings",
+    "kernel_gateway.auditing",
     "kernel_gateway.launching",
     "kernel_gateway.app",
     "kernel_gateway.embedded",

@@ -5,6 +5,7 @@ All fields are keywords; a count is an integer, a duration is in milliseconds, a
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, get_type_hints
@@ -29,6 +30,7 @@ from kernel_gateway.audit.bounds import (
     Status,
     Verdict,
     Word,
+    identity,
 )
 
 
@@ -48,14 +50,21 @@ class Event:
         for name, bound in _bounds(type(self)):  # type: ignore[arg-type]  # mypy takes a class for its instance
             object.__setattr__(self, name, bound(getattr(self, name)))
 
-    def body(self) -> str:
-        """Everything that has no column of its own, as canonical JSON: sorted names, no spaces, ASCII."""
+    def body(self, alias: Callable[[str], str] = str) -> str:
+        """Everything that has no column of its own, as canonical JSON: sorted names, no spaces, ASCII.
+
+        Whoever it names, it names by what `alias` makes of them.
+        """
         bounds = _bounds(type(self))  # type: ignore[arg-type]  # as above
         values = {name: getattr(self, name) for name, _ in bounds if name not in COLUMNS}
-        return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        for name, bound in bounds:
+            if bound is identity and name in values and values[name]:
+                values[name] = alias(values[name])
+        return canonical(values)
 
 
 COLUMNS = frozenset({"at", "organisation", "session_id"})
+canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 @cache
@@ -186,3 +195,30 @@ class Refused(Event):
     code: ErrorCode = ""
     rule: Rule = ""
     count: Count = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerAdopted(Event):
+    """The `records` before this one, the first of the ledger, were written by a version that had no chain."""
+
+    kind: ClassVar[str] = "ledger_adopted"
+
+    records: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerPruned(Event):
+    """The records up to `through` had reached the end of their time and were deleted."""
+
+    kind: ClassVar[str] = "ledger_pruned"
+
+    through: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityErased(Event):
+    """Nobody can say any more whom an alias stood for; `alias` is it, without its mark."""
+
+    kind: ClassVar[str] = "identity_erased"
+
+    alias: Digest = ""

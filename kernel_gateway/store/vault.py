@@ -112,7 +112,7 @@ class Vault:
             return connection.execute(delete(_keys).where(_keys.c.session_id == session_id)).rowcount > 0
 
         if await self._database.run(shred):
-            await self._database.empty_log()
+            await self._database.forget()
 
     async def delete_kind(self, kind: str, *, except_sessions: Collection[str] = ()) -> None:
         """Every session's values of `kind` but those of `except_sessions`; keys go with their last value."""
@@ -128,7 +128,7 @@ class Vault:
             return gone > 0
 
         if await self._database.run(shred):
-            await self._database.empty_log()
+            await self._database.forget()
 
     def write(self, connection: Connection, session_id: str, kind: str, name: str, plaintext: bytes) -> None:
         """As `put`, inside a transaction of somebody else's."""

@@ -85,6 +85,7 @@ def test_every_kind_is_covered_and_named():
         *("searched", "session_opened", "session_closed", "cell_ran", "operation_called", "blob_moved", "refused"),
         "effect_left",
         "switch_set",
+        *("ledger_adopted", "ledger_pruned", "identity_erased"),
     }
 
 

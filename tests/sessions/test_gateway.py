@@ -7,8 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from kernel_gateway.audit.events import Refused
+from kernel_gateway.audit.journal import Journal
+from kernel_gateway.audit.seal import Seal
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.sessions.result import ExecuteRequest
+from kernel_gateway.store.database import Database
+from kernel_gateway.store.keys import Keys
 from tests.conftest import until
 
 IMAGE_SCOPES = "image.upload image.jobs.write image.jobs.read image.cleanup image.quota.read"
@@ -317,6 +322,22 @@ async def test_it_is_not_ready_while_the_journal_cannot_be_written_and_gives_no_
     other.close()
     await until(lambda: app.gateway.ready()[0])
     assert [event["kind"] for event in await app.gateway.transcript(me, first.session_id)][-2:] == ["cell_ran"] * 2
+
+
+async def test_it_starts_with_a_ledger_that_is_not_sound_and_says_so(make, tmp_path):
+    folder = tmp_path / "state"
+    database = Database(folder / "gateway.db")
+    journal = Journal(database, time.time, Seal.of(Keys(folder)))
+    for _ in range(2):
+        journal.record(Refused())
+        await journal.flush()
+    await database.run(lambda connection: connection.exec_driver_sql("UPDATE events SET at = at + 1 WHERE seq = 2"))
+    await database.close()
+    app = await make(store={"folder": str(folder)})
+    is_ready, (reason,) = app.gateway.ready()
+    assert not is_ready
+    assert reason.startswith("record 2 of the ledger: it was changed")
+    assert (await app.gateway.execute(app.stdio_principal(), cell("1 + 1"))).result == "2"
 
 
 async def test_a_cell_whose_answer_could_not_be_given_does_not_run_again_for_its_request_id(make, tmp_path):
