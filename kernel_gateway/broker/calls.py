@@ -14,7 +14,7 @@ from kernel_gateway.audit.events import OperationCalled
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker.cell import Account, CallRecord, Cell
 from kernel_gateway.broker.marks import Mark, marks
-from kernel_gateway.broker.schemas import Schemas
+from kernel_gateway.broker.schemas import Schemas, size_of
 from kernel_gateway.broker.seal import Link, clean, seal
 from kernel_gateway.broker.services import Services, asker, insist, quoted
 from kernel_gateway.errors import GatewayError
@@ -27,6 +27,7 @@ _KEY_BYTES = 16
 _MAX_VALUE_BYTES = 1024 * 1024 - 1024  # in a RESULT's head, once sealed; a kernel takes far more from its gateway
 _SURELY_SMALL_BYTES = 64 * 1024  # a received answer up to here cannot outgrow a head by being written again
 _HANDLE_BYTES = 400  # at most, of a handle in an answer
+_RISK = {Effect.READ: "low", Effect.WRITE: "medium", Effect.DELETE: "high"}
 _ASKED = re.compile(r"[a-z][a-z0-9_]{0,63}:[a-z][a-z0-9_]{0,63}")  # what the cell's result repeats of an unknown name
 
 
@@ -84,7 +85,7 @@ class Calls:
     async def _call(self, head: Mapping[str, Any], account: Account, cell: Cell, entry: _Entry) -> Any:
         operation = self._lookup(head.get("operation"), cell.principal)
         entry.operation, entry.effect = operation.id, operation.effect
-        self._authorise(operation, account, cell, entry)
+        blocked_fields = self._authorise(operation, head.get("arguments"), account, cell, entry)
         arguments, entry.request_bytes = self._schemas.check_arguments(operation, head.get("arguments", {}))
         arguments, key = self._split_key(operation, arguments, cell.principal)
         upstream = self._services.upstream(operation.server)
@@ -94,7 +95,7 @@ class Calls:
             limit = self._services.settings.max_answer_bytes
             raise UpstreamError("upstream_invalid", f"`{operation.server}` answered with more than {limit} bytes")
         self._schemas.check_answer(operation, answer.body)
-        return self._sealed(operation, upstream, arguments, answer, cell)
+        return self._sealed(operation, upstream, arguments, answer, blocked_fields, cell)
 
     def _lookup(self, name: object, principal: Principal) -> Operation:
         operation = self._services.catalog.get(name) if isinstance(name, str) else None
@@ -104,14 +105,35 @@ class Calls:
         hint = f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else "search_tools() finds names"
         raise GatewayError("not_found", f"{quoted(name)} is not an operation; {hint}")
 
-    def _authorise(self, operation: Operation, account: Account, cell: Cell, entry: _Entry) -> None:
-        """Decides on the counts before this call, and counts it in the same step: nothing can come between."""
-        decision = self._services.decide("call", operation.id, operation.scope, account, cell)
+    def _authorise(
+        self, operation: Operation, arguments: object, account: Account, cell: Cell, entry: _Entry
+    ) -> frozenset[str]:
+        """Decides on the counts before this call, and counts it in the same step: nothing can come between.
+
+        The fields that the policy takes out of the answer.
+        """
+        given = arguments if isinstance(arguments, dict) else {}
+        upstream = self._services.upstreams.get(operation.server)
+        decision = self._services.decide(
+            "call",
+            operation.id,
+            operation.scope,
+            account,
+            cell,
+            risk=_RISK[operation.effect],
+            has_idempotency_key=isinstance(given.get(_key_name(operation)), str),
+            argument_bytes=size_of(given),
+            host=upstream.host if upstream else "",
+        )
         entry.rule = decision.rule
         insist(decision)
         entry.decision = "allow"
+        writes = operation.effect is not Effect.READ
         cell.calls += 1
+        cell.writes += writes
         account.calls += 1
+        account.writes += writes
+        return decision.blocked_fields
 
     def _split_key(
         self, operation: Operation, arguments: dict[str, Any], principal: Principal
@@ -122,14 +144,7 @@ class Calls:
         """
         if operation.idempotency is Idempotency.NONE:
             return arguments, None
-        name = next(
-            (
-                each.name
-                for each in operation.parameters
-                if each.where == "header" and each.wire_name.lower() == _KEY_HEADER
-            ),
-            "",
-        )
+        name = _key_name(operation)
         given = arguments.get(name)
         rest = {each: value for each, value in arguments.items() if each != name}
         if not isinstance(given, str):
@@ -167,7 +182,13 @@ class Calls:
                 ) from error
 
     def _sealed(
-        self, operation: Operation, upstream: Upstream, arguments: Mapping[str, Any], answer: UpstreamAnswer, cell: Cell
+        self,
+        operation: Operation,
+        upstream: Upstream,
+        arguments: Mapping[str, Any],
+        answer: UpstreamAnswer,
+        blocked_fields: frozenset[str],
+        cell: Cell,
     ) -> Any:
         def mint(link: Link) -> BlobHandle:
             self._services.redactor.register(link.url)
@@ -187,7 +208,7 @@ class Calls:
         key = (operation.id, operation.digest)
         if (mark := self._marks.get(key)) is None:
             mark = self._marks[key] = marks(operation.answer)
-        value, handles = seal(answer.body, mark, upstream.storage, arguments, mint)
+        value, handles = seal(answer.body, mark, upstream.storage, arguments, mint, blocked_fields)
         is_small = answer.bytes_received + handles * _HANDLE_BYTES <= _SURELY_SMALL_BYTES
         if not is_small and len(_written(value)) > _MAX_VALUE_BYTES:
             message = f"the answer of `{operation.id}` is over {_MAX_VALUE_BYTES} bytes; ask for fewer results"
@@ -216,6 +237,18 @@ class Calls:
                 replayed=entry.replayed,
             )
         )
+
+
+def _key_name(operation: Operation) -> str:
+    """The parameter that holds the caller's idempotency key; "" where the operation takes none."""
+    return next(
+        (
+            each.name
+            for each in operation.parameters
+            if each.where == "header" and each.wire_name.lower() == _KEY_HEADER
+        ),
+        "",
+    )
 
 
 def _asked(name: object) -> str:

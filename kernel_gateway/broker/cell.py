@@ -23,7 +23,8 @@ class CallRecord:
 class Cell:
     """The cell that holds a session's turn. `principal` is already narrowed by the session's grant.
 
-    `calls` counts the allowed calls, `requests` every message of any kind. A call has its place among the records from
+    `calls` counts the allowed calls, `writes` those of them that may change something, `requests` every message of any
+    kind. A call has its place among the records from
     its start, so that they stand in the order in which the cell asked, whichever ends first.
     """
 
@@ -32,6 +33,7 @@ class Cell:
     number: int
     cell_id: str
     calls: int = 0
+    writes: int = 0
     requests: int = 0
     _places: list[CallRecord | None] = field(default_factory=list, repr=False)
 
@@ -56,5 +58,6 @@ class Account:
     session_id: str
     organisation: str
     calls: int = 0
+    writes: int = 0
     strays: int = 0
     flight: Flight = field(default_factory=Flight)
