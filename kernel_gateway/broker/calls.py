@@ -20,6 +20,7 @@ from kernel_gateway.broker.services import Services, asker, insist, quoted
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import BlobHandle
 from kernel_gateway.limits.idempotency import upstream_key
+from kernel_gateway.policy.actions import RISK_OF_EFFECT
 from kernel_gateway.upstreams.base import Upstream, UpstreamAnswer, UpstreamError
 
 _KEY_HEADER = "idempotency-key"
@@ -27,7 +28,6 @@ _KEY_BYTES = 16
 _MAX_VALUE_BYTES = 1024 * 1024 - 1024  # in a RESULT's head, once sealed; a kernel takes far more from its gateway
 _SURELY_SMALL_BYTES = 64 * 1024  # a received answer up to here cannot outgrow a head by being written again
 _HANDLE_BYTES = 400  # at most, of a handle in an answer
-_RISK = {Effect.READ: "low", Effect.WRITE: "medium", Effect.DELETE: "high"}
 _ASKED = re.compile(r"[a-z][a-z0-9_]{0,63}:[a-z][a-z0-9_]{0,63}")  # what the cell's result repeats of an unknown name
 
 
@@ -120,7 +120,7 @@ class Calls:
             operation.scope,
             account,
             cell,
-            risk=_RISK[operation.effect],
+            risk=RISK_OF_EFFECT[operation.effect],
             has_idempotency_key=isinstance(given.get(_key_name(operation)), str),
             argument_bytes=size_of(given),
             host=upstream.host if upstream else "",
