@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from catalog import Catalog
@@ -45,9 +46,11 @@ class Gateway:
         meter: Meter,
         *,
         unsafe: str = "",
+        notices: Callable[[], list[str]] = list,
     ) -> None:
         self._catalog, self._authorizer, self._services = catalog, authorizer, services
-        self._journal, self._settings, self._meter, self._unsafe = journal, settings, meter, unsafe
+        self._journal, self._settings, self._meter = journal, settings, meter
+        self._unsafe, self._notices = unsafe, notices
         self._sessions: dict[str, Session] = {}
         self._closed: dict[str, tuple[str, str, str, str]] = {}
         self._turns = Turns(
@@ -69,7 +72,7 @@ class Gateway:
             await self._close(session, "shutdown")
 
     def ready(self) -> tuple[bool, list[str]]:
-        """Whether the service keeps its promises, and where not."""
+        """Whether the service keeps its promises, and where not; then what does no harm, but should be known."""
         reasons = []
         if self._reaper is None or self._reaper.done():
             reasons.append("the session reaper is not running")
@@ -81,7 +84,7 @@ class Gateway:
             reasons.append(f"{self._journal.fault}; see `kernel-gateway audit verify`")
         if self._unsafe:
             reasons.append(self._unsafe)
-        return not reasons, reasons
+        return not reasons, reasons + self._notices()
 
     async def admit(self, principal: Principal) -> None:
         """One HTTP request of a caller, whatever it is for. Raises GatewayError limited | disabled."""
@@ -177,10 +180,29 @@ class Gateway:
         await self._journal.flush()
 
     def _decide(self, principal: Principal, action: str, resource: str) -> None:
-        request = Request(principal, action, resource, SCOPES[action], Context(self._services.clock()))
-        decision = self._authorizer.decide(request)
+        decision = self._authorizer.decide(
+            Request(principal, action, resource, SCOPES[action], self._context(principal, resource))
+        )
         if not decision.allowed:
             raise GatewayError(decision.code, decision.reason)
+
+    def _context(self, principal: Principal, session_id: str) -> Context:
+        session = self._sessions.get(session_id)
+        account = session.account if session is not None and session.owner.identity == principal.identity else None
+        return Context(
+            now=self._services.clock(),
+            has_turn=False,
+            calls_this_cell=0,
+            calls_this_session=account.calls if account else 0,
+            writes_this_cell=0,
+            writes_this_session=account.writes if account else 0,
+            risk="low",
+            approved=True,  # nothing can be asked yet: every cell counts as approved
+            kill_switch=False,
+            has_idempotency_key=False,
+            argument_bytes=0,
+            host="",
+        )
 
     def _check(self, request: ExecuteRequest) -> None:
         limits = self._settings
