@@ -31,6 +31,7 @@ from kernel_gateway.handles import Handles
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.pool import Pool
+from kernel_gateway.kernels.shares import Shares
 from kernel_gateway.kernels.sockets import sweep
 from kernel_gateway.launching import check_launcher, kernel_launcher, unsafe_warning
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
@@ -129,8 +130,10 @@ async def running(
             reachable, authorizer, upstreams, handles, journal, redactor, limits, keys.secret("idempotency"), clock
         )
 
+        shares = Shares(settings.kernels)
+
         async def start_kernel(launcher: Launcher) -> Kernel:
-            return await Kernel.start(launcher, settings.kernels)
+            return await Kernel.start(launcher, settings.kernels, shares)
 
         pool = Pool(lambda: kernel_launcher(settings, unsafe=unsafe), start_kernel, settings.kernels.pool)
         pool.start()

@@ -62,3 +62,7 @@ class KernelSettings(Section):
     """Blobs on their way into one kernel at once; each is in memory until the kernel has taken it."""
     max_blob_bytes: int = Field(50 * MIB, ge=1024)
     """One blob over the sixth channel."""
+    max_blob_bytes_of_all: int = Field(512 * MIB, ge=1024)
+    """Held for all kernels together, half sent or not yet taken: ten of the largest. More are refused: try again."""
+    loop_share: float = Field(0.25, gt=0, le=1)
+    """Of the event loop's time, for all kernels together that send more than a little: a flood leaves the rest."""

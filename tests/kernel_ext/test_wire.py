@@ -142,3 +142,22 @@ def test_an_id_may_be_used_again_once_its_message_is_complete():
     decoder = Decoder(Limits(), EVERY)
     one = frame(payload=first(json.dumps({"n": 1}).encode()))
     assert [m.head for m in decoder.feed(one + one)] == [{"n": 1}, {"n": 1}]
+
+
+def test_of_a_message_that_is_not_admitted_no_byte_is_kept_and_the_rest_goes_on():
+    asked = []
+    decoder = Decoder(Limits(), EVERY, lambda id_, size: asked.append((id_, size)))
+    refused = b"".join(encode(Message(Kind.WRITE, 3, {}, bytes(1_000_000))))
+    kept = b"".join(encode(Message(Kind.CALL, 4, {"n": 4})))
+    assert decoder.feed(refused[:900_000]) == []
+    assert (asked, len(decoder._open[3].data)) == ([(3, 1_000_002)], 0)
+    assert decoder.feed(refused[900_000:] + kept) == [Message(Kind.DROPPED, 3), Message(Kind.CALL, 4, {"n": 4})]
+    assert decoder._open_bytes == 0
+
+
+def test_an_error_ends_an_answer_that_is_half_sent():
+    decoder = Decoder(Limits(), EVERY)
+    assert decoder.feed(opening(id_=3, kind=Kind.RESULT)) == []
+    error = Message(Kind.ERROR, 3, {"code": "denied", "message": "m"})
+    assert decoder.feed(b"".join(encode(error))) == [error]
+    assert (decoder._open, decoder._open_bytes) == ({}, 0)
