@@ -157,6 +157,7 @@ class Session:
 
     async def _run(self, principal: Principal, request: ExecuteRequest, stop: Stop) -> ExecuteResult:
         services = self._services
+        await services.flush()  # a journal that cannot be written is no place to run a cell beside
         kernel = await self._live_kernel(principal)
         if stop.done():
             return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
