@@ -55,6 +55,7 @@ class Limits:
     """What one end accepts from the other. All in bytes or counts; exceeding one is a WireError."""
 
     max_head_bytes: int = 256 * 1024
+    max_head_values: int = 20_000
     max_body_bytes: int = 64 * 1024 * 1024
     max_open_messages: int = 128
     max_open_bytes: int = 160 * 1024 * 1024
@@ -102,12 +103,11 @@ class _Partial:
     def drop(self) -> None:
         self.kept, self.data = False, bytearray()
 
-    def message(self, id_: int) -> Message:
+    def message(self, id_: int, max_values: int) -> Message:
         if not self.kept:
             return Message(Kind.DROPPED, id_)
-        return Message(
-            self.kind, id_, _parse_head(bytes(self.data[: self.head_length])), bytes(self.data[self.head_length :])
-        )
+        head = _parse_head(bytes(self.data[: self.head_length]), max_values)
+        return Message(self.kind, id_, head, bytes(self.data[self.head_length :]))
 
 
 class Decoder:
@@ -183,7 +183,7 @@ class Decoder:
         if partial.received != partial.total:
             raise WireError(f"message {id_} is shorter than it declared")
         self._close(id_)
-        return partial.message(id_)
+        return partial.message(id_, self._limits.max_head_values)
 
     def _begin(self, kind: Kind, id_: int, head_length: int, body_length: int, *, whole: bool) -> _Partial:
         limits = self._limits
@@ -208,7 +208,27 @@ class Decoder:
         self._open_bytes -= self._open.pop(id_).total
 
 
-def _parse_head(raw: bytes) -> dict[str, Any]:
+def is_dense(raw: bytes, max_values: int) -> bool:
+    """Whether JSON `raw` may hold more values than that: few bytes of it can cost much time. Told without parsing it.
+
+    What separates values is counted, outside of texts. A zero byte is in no JSON of UTF-8: another encoding could make
+    texts look other than they are.
+    """
+    if _separators(raw) <= max_values:
+        return b"\0" in raw
+    bare = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if b"\0" in raw or bare.count(b'"') > 4 * max_values:
+        return True
+    return _separators(b"".join(bare.split(b'"')[::2])) > max_values
+
+
+def _separators(raw: bytes) -> int:
+    return sum(map(raw.count, (b",", b"[", b"{")))
+
+
+def _parse_head(raw: bytes, max_values: int) -> dict[str, Any]:
+    if is_dense(raw, max_values):
+        raise WireError(f"a head of more than {max_values} values")
     try:
         head = json.loads(raw)
     except (ValueError, RecursionError) as error:
