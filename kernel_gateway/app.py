@@ -36,6 +36,7 @@ from kernel_gateway.kernels.sockets import sweep
 from kernel_gateway.launching import check_launcher, kernel_launcher, unsafe_warning
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
 from kernel_gateway.reference.keys import KID_PREFIX
+from kernel_gateway.sandbox.images import present_digest
 from kernel_gateway.sessions.manifests import manifests
 from kernel_gateway.sessions.session import Services
 from kernel_gateway.settings import Settings
@@ -135,7 +136,12 @@ async def running(
         async def start_kernel(launcher: Launcher) -> Kernel:
             return await Kernel.start(launcher, settings.kernels, shares)
 
-        pool = Pool(lambda: kernel_launcher(settings, unsafe=unsafe), start_kernel, settings.kernels.pool)
+        pool = Pool(
+            lambda: kernel_launcher(settings, unsafe=unsafe),
+            start_kernel,
+            settings.kernels.pool,
+            version=lambda: present_digest(settings.sandbox.image),
+        )
         pool.start()
         stack.push_async_callback(pool.close)
 

@@ -16,6 +16,8 @@ class PoolSettings(Section):
     """Kept ready per template: sessions that start at once take them; about 9 MB each. 0: start on demand."""
     max_templates: int = Field(8, ge=1)
     """One an organisation, about 100 MB each; idle ones are given up for others."""
+    max_retired_templates: int = Field(8, ge=0)
+    """Replaced, and kept for the sessions whose kernels came from them. At so many, others are kept in use longer."""
     max_kernels_per_template: int = Field(1000, ge=1)
     """Then it is replaced: kernels of one template share their address layout and hash seed."""
     template_seconds: float = Field(6 * 3600.0, gt=0)
