@@ -174,7 +174,18 @@ async def test_at_the_cap_an_idle_template_makes_room_and_a_used_one_does_not(ma
     assert await works(await pool.take("globex"))
 
 
-LEFT_OUT = ("numpy*", "pandas*", "matplotlib*", "mpl_toolkits", "PIL", "pillow*", "fontTools", "jedi*", "debugpy*", "tzdata*")
+LEFT_OUT = (
+    "numpy*",
+    "pandas*",
+    "matplotlib*",
+    "mpl_toolkits",
+    "PIL",
+    "pillow*",
+    "fontTools",
+    "jedi*",
+    "debugpy*",
+    "tzdata*",
+)
 
 
 @pytest.fixture
