@@ -25,7 +25,7 @@ _REMOVE_ATTEMPTS, _REMOVE_PAUSE_SECONDS = 200, 0.01  # a cgroup is busy for mill
 
 @dataclass(frozen=True, slots=True)
 class CgroupLimits:
-    """`cpus` in whole processors, or infinite; `cpu_weight` as in version 2: 1 to 10,000, where everyone else has 100."""
+    """`cpus` in whole processors, or infinite; `cpu_weight` as in version 2: 1 to 10,000, where others have 100."""
 
     memory_bytes: int
     tasks: int

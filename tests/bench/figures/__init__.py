@@ -7,6 +7,7 @@ from tests.bench.figures.calls import call_http, call_no_op
 from tests.bench.figures.cells import cell, run
 from tests.bench.figures.leaks import leaks
 from tests.bench.figures.memory import memory
+from tests.bench.figures.neighbours import neighbours
 from tests.bench.figures.starting import burst, launch, session
 from tests.bench.measurement import Row
 from tests.bench.rig import Rig
@@ -23,5 +24,6 @@ FIGURES: dict[str, Figure] = {
     "call-http": call_http,
     "memory": memory,
     "bombs": bombs,
+    "neighbours": neighbours,
     "leaks": leaks,
 }
