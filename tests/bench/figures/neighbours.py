@@ -17,12 +17,32 @@ from tests.bench.rig import Rig
 
 TRIVIAL = "1 + 1"
 QUIET = "import time; time.sleep(1.0)"
+MEMORY = """
+held = []
+while True:
+    held.append(b"x" * (16 << 20))
+"""
+THREADS = """
+import threading
+while True:
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+"""
+PROCESSOR = """
+while True:
+    pass
+"""
+FILES = """
+block = bytes(1 << 20)
+while True:
+    with open("filler", "wb") as file:
+        for _ in range(200):
+            file.write(block)
+"""
 BOMBS = {
-    "another kernel's cell while a bomb dies: memory": "held = []\nwhile True: held.append(b'x' * (16 << 20))",
-    "another kernel's cell while a bomb dies: threads": "import threading\nwhile True: threading.Thread(target=threading.Event().wait, daemon=True).start()",
-    "another kernel's cell while a bomb dies: processor": "while True: pass",
-    "another kernel's cell while a bomb dies: files": "block = bytes(1 << 20)\nwhile True:\n    with open('filler', 'wb') as file:\n"
-    "        for _ in range(200): file.write(block)",
+    "another kernel's cell while a bomb dies: memory": MEMORY,
+    "another kernel's cell while a bomb dies: threads": THREADS,
+    "another kernel's cell while a bomb dies: processor": PROCESSOR,
+    "another kernel's cell while a bomb dies: files": FILES,
 }
 BOMB_SECONDS = 1.5
 PAUSE_SECONDS = 0.01
