@@ -37,6 +37,7 @@ from kernel_gateway.handles import Handles
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.pool import Pool
+from kernel_gateway.kernels.shares import Shares
 from kernel_gateway.kernels.sockets import sweep
 from kernel_gateway.launching import check_launcher, kernel_launcher, unsafe_warning
 from kernel_gateway.limits.effects import Effects
@@ -48,6 +49,7 @@ from kernel_gateway.policy.policies import Compiler, Policies, Source
 from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.reference.keys import KID_PREFIX
 from kernel_gateway.reloading import Reloader
+from kernel_gateway.sandbox.images import present_digest
 from kernel_gateway.sessions.manifests import manifests
 from kernel_gateway.sessions.session import Services
 from kernel_gateway.settings import Settings
@@ -182,10 +184,17 @@ async def running(
         )
         await broker.recover()
 
-        async def start_kernel(launcher: Launcher) -> Kernel:
-            return await Kernel.start(launcher, settings.kernels)
+        shares = Shares(settings.kernels)
 
-        pool = Pool(lambda: kernel_launcher(settings, unsafe=unsafe), start_kernel, settings.kernels.pool)
+        async def start_kernel(launcher: Launcher) -> Kernel:
+            return await Kernel.start(launcher, settings.kernels, shares)
+
+        pool = Pool(
+            lambda: kernel_launcher(settings, unsafe=unsafe),
+            start_kernel,
+            settings.kernels.pool,
+            version=lambda: present_digest(settings.sandbox.image),
+        )
         pool.start()
         stack.push_async_callback(pool.close)
 

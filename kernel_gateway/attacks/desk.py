@@ -20,7 +20,7 @@ from kernel_gateway.limits.settings import MEMORY, LimitSettings
 from kernel_gateway.policy.authorizer import baseline_authorizer
 from kernel_gateway.sessions.session import Services, Session
 from kernel_gateway.sessions.settings import SessionSettings
-from kernel_gateway.upstreams.base import Asker, UpstreamAnswer
+from kernel_gateway.upstreams.base import UpstreamAnswer
 from kernel_gateway.upstreams.hosts import StorageHosts
 
 _SERVER, _STORAGE = "lab", "files.lab.invalid"
@@ -64,15 +64,7 @@ class Lab:
     def __init__(self, token: str) -> None:
         self.calls, self._token = 0, token
 
-    async def call(
-        self,
-        operation: Operation,
-        arguments: Mapping[str, Any],
-        *,
-        idempotency_key: str | None,
-        asker: Asker,
-        deadline_seconds: float,
-    ) -> UpstreamAnswer:
+    async def call(self, operation: Operation, arguments: Mapping[str, Any], **_: Any) -> UpstreamAnswer:
         self.calls += 1
         if operation.id == "lab:crash":
             raise RuntimeError(self._token)
@@ -80,10 +72,10 @@ class Lab:
             await asyncio.sleep(_WAIT_SECONDS)
         return UpstreamAnswer(200, {"ping": "pong"}, False, 16)
 
-    async def fetch(self, url: str, *, max_bytes: int, deadline_seconds: float) -> tuple[bytes, str]:
+    async def fetch(self, url: str, **_: Any) -> tuple[bytes, str]:
         return b"content", "text/plain"
 
-    async def store(self, url: str, data: bytes, *, headers: Mapping[str, str], deadline_seconds: float) -> None:
+    async def store(self, url: str, data: bytes, **_: Any) -> None:
         """Kept nowhere."""
 
     async def close(self) -> None:

@@ -190,6 +190,7 @@ class Session:
 
     async def _run(self, principal: Principal, request: ExecuteRequest, stop: Stop) -> ExecuteResult:
         services = self._services
+        await services.flush()  # a journal that cannot be written is no place to run a cell beside
         cell = Cell(principal, self.id, self.cells + 1, services.new_id("cell"))
         if request.request_id:
             cell.origin = Origin.of_request(request.session_id, _EPOCH, request.code, request.request_id)

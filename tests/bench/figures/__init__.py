@@ -8,6 +8,7 @@ from tests.bench.figures.cells import cell, run
 from tests.bench.figures.leaks import leaks
 from tests.bench.figures.ledger import ledger
 from tests.bench.figures.memory import memory
+from tests.bench.figures.neighbours import neighbours
 from tests.bench.figures.policy import decision
 from tests.bench.figures.redaction import redaction
 from tests.bench.figures.reviewing import reviewing
@@ -32,6 +33,7 @@ FIGURES: dict[str, Figure] = {
     "memory": memory,
     "review": reviewing,
     "bombs": bombs,
+    "neighbours": neighbours,
     "leaks": leaks,
     "switch": switch,
 }
