@@ -64,11 +64,7 @@ class Database:
 
         Cancelling the caller does not undo it: the transaction goes on to its own end.
         """
-        future = self._thread.submit(self._transaction, work, self._patience)
-        self._unfinished.add(future)
-        future.add_done_callback(self._unfinished.discard)
-        self._in_a_row = 0
-        return await asyncio.wrap_future(future)
+        return await self._on_thread(lambda: self._transaction(work, self._patience))
 
     def at_once(self, work: Callable[[Connection], T]) -> T:
         """As `run`, on the calling thread: for a few rows, which take SQLite less time than handing them over takes.
@@ -83,6 +79,31 @@ class Database:
             return self._transaction(work, {"busy_timeout": 0, "wal_autocheckpoint": 0})
         except SQLAlchemyError as error:
             raise NotNowError from error
+
+    async def promptly(self, work: Callable[[Connection], T]) -> T:
+        """`at_once` where that can be, else `run`: for the few rows that somebody waits for."""
+        try:
+            return self.at_once(work)
+        except NotNowError:
+            return await self.run(work)
+
+    async def empty_log(self) -> None:
+        """Empties SQLite's write-ahead log, where deleted rows would stay for a while. Not while somebody reads."""
+        if self._engine.dialect.name == "sqlite":
+            await self._on_thread(self._empty_log)
+
+    def _empty_log(self) -> None:
+        if self._connection is not None:
+            connection = self._connection.connection.driver_connection
+            _set(connection, {"busy_timeout": 0})
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]  # sqlite3's own
+
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        future = self._thread.submit(work)
+        self._unfinished.add(future)
+        future.add_done_callback(self._unfinished.discard)
+        self._in_a_row = 0
+        return await asyncio.wrap_future(future)
 
     def _transaction(self, work: Callable[[Connection], T], patience: Mapping[str, int]) -> T:
         if self._connection is None:

@@ -1,0 +1,156 @@
+"""Values of a session, encrypted at rest and gone for good with their session.
+
+AES-256-GCM. Each session has a key of its own, stored wrapped by the installation's key `vault`, which lives outside
+the database (keys.py): the database alone, or a backup of it, opens nothing. What a row belongs to is authenticated
+with it, so that no row can be moved to another session, kind or name. Without its key a session's values are noise.
+"""
+
+import json
+import secrets
+from collections.abc import Callable, Collection
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    and_,
+    delete,
+    insert,
+    select,
+)
+
+from kernel_gateway.errors import GatewayError
+from kernel_gateway.store.database import Database
+from kernel_gateway.store.keys import SECRET_BYTES, Keys
+
+_NONCE_BYTES = 12  # GCM's own size. Random ones are safe for 2**32 values of one key (NIST SP 800-38D, 8.3)
+
+_metadata = MetaData()
+_keys = Table(
+    "vault_keys",
+    _metadata,
+    Column("session_id", String(64), primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+_values = Table(
+    "vault_values",
+    _metadata,
+    Column("session_id", String(64), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),  # nonce, ciphertext, tag
+)
+
+
+class Vault:
+    """`random(n)` gives n random bytes. Raises GatewayError `internal` where a value was damaged or moved."""
+
+    def __init__(self, database: Database, keys: Keys, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
+        self._database, self._keys, self._random = database, keys, random
+        self._has_tables = False
+
+    def __repr__(self) -> str:
+        return f"<Vault in {self._database!r}>"
+
+    async def prepare(self) -> None:
+        """Makes the tables. Needed before `write` and `read` only: the others see to it."""
+        if not self._has_tables:
+            await self._database.run(_metadata.create_all)
+            self._has_tables = True
+
+    async def put(self, session_id: str, kind: str, name: str, plaintext: bytes) -> None:
+        """Stores or replaces a value."""
+        await self.prepare()
+        await self._database.run(lambda connection: self.write(connection, session_id, kind, name, plaintext))
+
+    async def get(self, session_id: str, kind: str, name: str) -> bytes | None:
+        await self.prepare()
+        return await self._database.run(lambda connection: self.read(connection, session_id, kind, name))
+
+    async def names(self, session_id: str, kind: str) -> list[str]:
+        """In alphabetical order."""
+        await self.prepare()
+        where = (_values.c.session_id == session_id, _values.c.kind == kind)
+        statement = select(_values.c.name).where(*where).order_by(_values.c.name)
+        return await self._database.run(lambda connection: list(connection.execute(statement).scalars()))
+
+    async def delete(self, session_id: str, kind: str, name: str) -> None:
+        await self.prepare()
+        await self._database.run(
+            lambda connection: connection.execute(delete(_values).where(_is(session_id, kind, name)))
+        )
+
+    async def delete_session(self, session_id: str) -> None:
+        """Key and values, overwritten in the database's file and in its log."""
+        await self.prepare()
+
+        def shred(connection: Connection) -> bool:
+            connection.execute(delete(_values).where(_values.c.session_id == session_id))
+            return connection.execute(delete(_keys).where(_keys.c.session_id == session_id)).rowcount > 0
+
+        if await self._database.run(shred):
+            await self._database.empty_log()
+
+    async def delete_kind(self, kind: str, *, except_sessions: Collection[str] = ()) -> None:
+        """Every session's values of `kind` but those of `except_sessions`; keys go with their last value."""
+        await self.prepare()
+
+        def shred(connection: Connection) -> bool:
+            kept = list(except_sessions)
+            gone = connection.execute(
+                delete(_values).where(_values.c.kind == kind, _values.c.session_id.not_in(kept))
+            ).rowcount
+            used = select(_values.c.session_id)
+            connection.execute(delete(_keys).where(_keys.c.session_id.not_in(used), _keys.c.session_id.not_in(kept)))
+            return gone > 0
+
+        if await self._database.run(shred):
+            await self._database.empty_log()
+
+    def write(self, connection: Connection, session_id: str, kind: str, name: str, plaintext: bytes) -> None:
+        """As `put`, inside a transaction of somebody else's."""
+        key = self._key(connection, session_id)
+        if key is None:
+            key = self._random(SECRET_BYTES)
+            wrapped = self._seal(self._keys.secret("vault"), key, (session_id,))
+            connection.execute(insert(_keys).values(session_id=session_id, wrapped=wrapped))
+        connection.execute(delete(_values).where(_is(session_id, kind, name)))
+        sealed = self._seal(key, plaintext, (session_id, kind, name))
+        connection.execute(insert(_values).values(session_id=session_id, kind=kind, name=name, sealed=sealed))
+
+    def read(self, connection: Connection, session_id: str, kind: str, name: str) -> bytes | None:
+        """As `get`, inside a transaction of somebody else's."""
+        sealed = connection.execute(select(_values.c.sealed).where(_is(session_id, kind, name))).scalar()
+        key = None if sealed is None else self._key(connection, session_id)
+        return None if sealed is None or key is None else _open(key, sealed, (session_id, kind, name))
+
+    def _key(self, connection: Connection, session_id: str) -> bytes | None:
+        wrapped = connection.execute(select(_keys.c.wrapped).where(_keys.c.session_id == session_id)).scalar()
+        return None if wrapped is None else _open(self._keys.secret("vault"), wrapped, (session_id,))
+
+    def _seal(self, key: bytes, plaintext: bytes, belongs_to: tuple[str, ...]) -> bytes:
+        nonce = self._random(_NONCE_BYTES)
+        return nonce + AESGCM(key).encrypt(nonce, plaintext, _written(belongs_to))
+
+
+def _open(key: bytes, sealed: bytes, belongs_to: tuple[str, ...]) -> bytes:
+    try:
+        return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _written(belongs_to))
+    except (InvalidTag, ValueError):
+        message = "a stored value was damaged or moved, or the key `vault` is another; restore both from one backup"
+        raise GatewayError("internal", message) from None
+
+
+def _written(belongs_to: tuple[str, ...]) -> bytes:
+    """A JSON list has one reading, whatever characters the parts hold."""
+    return json.dumps(belongs_to).encode()
+
+
+def _is(session_id: str, kind: str, name: str) -> ColumnElement[bool]:
+    return and_(_values.c.session_id == session_id, _values.c.kind == kind, _values.c.name == name)
