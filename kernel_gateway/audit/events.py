@@ -160,3 +160,27 @@ class Refused(Event):
     code: ErrorCode = ""
     rule: Rule = ""
     count: Count = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAsked(Event):
+    """A cell or a call waits for a person. What it is about is here as keyed digests only."""
+
+    kind: ClassVar[str] = "approval_asked"
+
+    approval_id: Id = ""
+    scope: Word = ""  # cell or call
+    approver: Word = ""  # user or person
+    risk: Word = ""
+    terms_digest: Digest = ""
+    question_digest: Digest = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalEnded(Event):
+    """`outcome` is approved, denied, expired or void; the subject is who answered, or who had asked where nobody did."""
+
+    kind: ClassVar[str] = "approval_ended"
+
+    approval_id: Id = ""
+    outcome: Word = ""

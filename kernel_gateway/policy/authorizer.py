@@ -1,11 +1,13 @@
 """Decides by token lifetime, scopes and call caps. Pure, and its law: what no rule allows is denied."""
 
+import hashlib
 from dataclasses import dataclass
 
 from kernel_gateway.policy.request import Decision, Request
+from kernel_gateway.policy.risk import Risk
 
 CALL = "call"
-ACTIONS = frozenset((CALL, "blob", "search", "execute", "read", "create", "delete", "attach", "interrupt"))
+ACTIONS = frozenset((CALL, "blob", "search", "execute", "read", "create", "delete", "attach", "interrupt", "approve"))
 _DURING_A_CELL = frozenset((CALL, "blob"))  # what running code asks for; leftovers of an earlier cell may not
 
 
@@ -15,6 +17,11 @@ class ScopeAuthorizer:
 
     max_calls_per_cell: int
     max_calls_per_session: int
+    auto_approve_risk: Risk = Risk.CRITICAL
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(repr(self).encode()).hexdigest()
 
     def decide(self, request: Request) -> Decision:
         principal, context = request.principal, request.context
@@ -37,6 +44,9 @@ class ScopeAuthorizer:
                 return _limited(
                     "calls_per_session", f"this session has made its {self.max_calls_per_session} calls; open a new one"
                 )
+        if request.action in (CALL, "execute") and not (context.approved or Risk(context.risk) <= self.auto_approve_risk):
+            reason = f"its risk is {context.risk}, so it needs an approval"
+            return Decision(False, "risk", "approval_required", reason, "person" if context.risk == "critical" else "user")
         return Decision(True, "scope_held")
 
 

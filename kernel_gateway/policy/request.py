@@ -14,6 +14,8 @@ class Context:
     calls_this_cell: int = 0
     calls_this_session: int = 0
     has_turn: bool = True
+    risk: str = "low"
+    approved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +31,21 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`rule` names what decided. If not allowed, `code` is a key of CODES, `reason` a line for the caller."""
+    """`rule` names what decided. If not allowed, `code` is a key of CODES, `reason` a line for the caller.
+
+    With `approval_required`, `approver` is "user" or "person".
+    """
 
     allowed: bool
     rule: str
     code: str = ""
     reason: str = ""
+    approver: str = ""
 
 
 class Authorizer(Protocol):
+    @property
+    def digest(self) -> str:
+        """Of everything that decides: another digest may decide otherwise."""
+
     def decide(self, request: Request) -> Decision: ...
