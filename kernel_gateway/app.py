@@ -8,9 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Any
 
+from mcp.server.mcpserver import RequestStateSecurity
+
 from catalog import Catalog
 from catalog.document import DocumentError
 from catalog.reviewed import load_served
+from kernel_gateway.approvals.queue import Queue
+from kernel_gateway.approvals.shelf import Shelf
 from kernel_gateway.audit.digests import keyed_digest
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.audit.redact import Redactor
@@ -33,13 +37,16 @@ from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.pool import Pool
 from kernel_gateway.kernels.sockets import sweep
 from kernel_gateway.launching import check_launcher, kernel_launcher, unsafe_warning
+from kernel_gateway.permits import Permits
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
 from kernel_gateway.reference.keys import KID_PREFIX
 from kernel_gateway.sessions.manifests import manifests
+from kernel_gateway.sessions.pausing import Pausing
 from kernel_gateway.sessions.session import Services
 from kernel_gateway.settings import Settings
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
+from kernel_gateway.store.vault import Vault
 from kernel_gateway.upstreams.asker import signer
 from kernel_gateway.upstreams.http import connect
 
@@ -54,12 +61,19 @@ class App:
     verifier: Verifier
     unreviewed: tuple[str, ...]
     _journal: Journal
+    _state_key: bytes
     _clock: Callable[[], float]
 
     def mcp_server(self, principal_of: Callable[[], Principal] = current_principal) -> CodeMode:
         idle_seconds = self.settings.sessions.idle_seconds
         return CodeMode(
-            self.gateway, principal_of, self.settings.mcp, session_idle_seconds=idle_seconds, unsafe=self.unsafe
+            self.gateway,
+            principal_of,
+            self.settings.mcp,
+            session_idle_seconds=idle_seconds,
+            unsafe=self.unsafe,
+            state_security=RequestStateSecurity(keys=[self._state_key], ttl=self.settings.policy.token_ttl_seconds),
+            clock=self._clock,
         )
 
     def stdio_principal(self) -> Principal:
@@ -117,7 +131,9 @@ async def running(
             upstreams[name] = connect(name, section, sign=sign, redactor=redactor, clock=clock)
             stack.push_async_callback(upstreams[name].close)
         reachable = served.only(lambda operation: operation.server in upstreams)
-        authorizer = ScopeAuthorizer(settings.limits.max_calls_per_cell, settings.limits.max_calls_per_session)
+        authorizer = ScopeAuthorizer(
+            settings.limits.max_calls_per_cell, settings.limits.max_calls_per_session, settings.policy.auto_approve_risk
+        )
         limits = settings.limits
         handles = Handles(
             clock,
@@ -137,6 +153,15 @@ async def running(
         stack.push_async_callback(pool.close)
 
         digests = keys.secret("digests")
+
+        def digest(organisation: str, content: bytes) -> str:
+            return keyed_digest(digests, organisation, content)
+
+        def new_id(kind: str) -> str:
+            return f"{kind}_{secrets.token_hex(16)}"
+
+        shelf = Shelf(database, Vault(database, keys))
+        queue = Queue(shelf, settings.approvals, journal.record, digest, clock, new_id)
         manifest_of = manifests(reachable)
         services = Services(
             take_kernel=pool.take,
@@ -144,17 +169,29 @@ async def running(
             broker=broker,
             record=journal.record,
             flush=journal.flush,
-            digest=lambda organisation, content: keyed_digest(digests, organisation, content),
+            digest=digest,
             clock=clock,
-            new_id=lambda kind: f"{kind}_{secrets.token_hex(16)}",
+            new_id=new_id,
+            pausing=Pausing(queue, settings.approvals, redactor.redact, digest),
         )
-        gateway = Gateway(reachable, authorizer, services, journal, settings.sessions, unsafe=warning)
-        gateway.start()
+        permits = Permits(
+            reachable,
+            authorizer,
+            queue,
+            lambda: settings.policy,
+            settings.approvals,
+            limits.max_calls_per_cell,
+            keys.secret("approvals"),
+            clock,
+            new_id,
+        )
+        gateway = Gateway(reachable, authorizer, services, journal, settings.sessions, permits, queue, unsafe=warning)
+        await gateway.start()
         stack.push_async_callback(gateway.close)
         fetch = HttpFetch(settings.auth)
         stack.callback(fetch.close)
         verifier = Verifier(settings.auth, fetch if embedded else _without_reference_keys(fetch), clock)
-        yield App(settings, gateway, warning, verifier, tuple(unreviewed), journal, clock)
+        yield App(settings, gateway, warning, verifier, tuple(unreviewed), journal, keys.secret("request-state"), clock)
 
 
 def _catalog(settings: Settings) -> tuple[Catalog, list[str]]:

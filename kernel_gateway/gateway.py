@@ -1,22 +1,26 @@
 """The OUTER DOOR: search and execute for a verified principal, and the sessions it owns. Every front end uses it."""
 
 import asyncio
-import hashlib
 import logging
 from typing import Any
 
 from catalog import Catalog
+from kernel_gateway.approvals.approvers import without_approval
+from kernel_gateway.approvals.pending import Pending
+from kernel_gateway.approvals.queue import Queue
 from kernel_gateway.audit.events import Searched, SessionClosed, SessionOpened
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.auth.principal import Principal
+from kernel_gateway.cells import Cells
 from kernel_gateway.crash import places
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.permits import Permits
 from kernel_gateway.policy.request import Authorizer, Context, Request
 from kernel_gateway.search import SearchAnswer, answer
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
 from kernel_gateway.sessions.session import Services, Session
 from kernel_gateway.sessions.settings import SessionSettings
-from kernel_gateway.sessions.turns import Key, Progress, Stop, Turns
+from kernel_gateway.sessions.turns import Progress, Turns
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +30,7 @@ SCOPES = {
     "interrupt": "kernel.execute",
     "read": "kernel.read",
     "delete": "kernel.delete",
+    "approve": "kernel.approve",
 }
 _MAX_CLOSED = 10_000  # ids of closed sessions whose owner may still read their transcript
 
@@ -40,22 +45,33 @@ class Gateway:
         services: Services,
         journal: Journal,
         settings: SessionSettings,
+        permits: Permits,
+        queue: Queue,
         *,
         unsafe: str = "",
     ) -> None:
         self._catalog, self._authorizer, self._services = catalog, authorizer, services
         self._journal, self._settings, self._unsafe = journal, settings, unsafe
+        self._queue = queue
         self._sessions: dict[str, Session] = {}
         self._closed: dict[str, tuple[str, str, str, str]] = {}
         self._turns = Turns(
             settings.answer_ttl_seconds, settings.max_answers, settings.max_answer_bytes, services.clock
         )
+        self._cells = Cells(self._turns, permits, queue, self._session, self._open, self._close)
         self._reaper: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Gateway {len(self._sessions)} sessions, {self._turns!r}>"
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        """Sessions come back where a question about their first cell waits: they had no kernel to lose."""
+        for pending in await self._queue.start():
+            session = Session(pending.terms.session, pending.asker, self._services, self._settings)
+            if pending.terms.state == session.version:
+                self._sessions.setdefault(session.id, session)
+            else:
+                await self._queue.void(session.id)
         self._reaper = asyncio.create_task(self._reap(), name="session-reaper")
 
     async def close(self) -> None:
@@ -107,30 +123,25 @@ class Gateway:
         on_progress: Progress | None = None,
         detach_on_cancel: bool = False,
     ) -> ExecuteResult:
-        """Runs a cell, or joins or answers from the turn of the same `request_id`.
+        """Runs a cell, or joins or answers from the turn of the same `request_id`; `permits.py` says what else can be.
 
         Cancelling the caller interrupts the cell; with `detach_on_cancel` the cell goes on to its own deadline.
         Raises GatewayError: denied, invalid, not_found, conflict, limited, busy, sandbox.
         """
+        principal = without_approval(principal)
         self._decide(principal, "execute", request.session_id)
         self._check(request)
-        digest = hashlib.sha256(request.code.encode()).digest()
-        key: Key | None = None
-        if request.request_id:
-            key = (principal.identity, request.session_id, request.request_id)
-            if (turn := self._turns.find(key, digest)) is not None:
-                return await self._turns.wait(turn, detach_on_cancel=detach_on_cancel, on_progress=on_progress)
-        session = self._session(principal, request.session_id) if request.session_id else self._open(principal)
+        return await self._cells.execute(principal, request, on_progress, detach_on_cancel=detach_on_cancel)
 
-        async def run(stop: Stop) -> ExecuteResult:
-            try:
-                return await session.execute(principal, request, stop)
-            finally:
-                if session.cells == 0 and not request.session_id:  # it never had a kernel, and nobody knows its id
-                    await self._close(session, "unused")
+    async def approvals(self, principal: Principal) -> list[Pending]:
+        """What waits for this person, oldest first. Raises GatewayError denied."""
+        self._decide(principal, "approve", "")
+        return self._queue.waiting_for(principal)
 
-        turn = self._turns.begin(key, digest, run)
-        return await self._turns.wait(turn, detach_on_cancel=detach_on_cancel, on_progress=on_progress)
+    async def decide_approval(self, principal: Principal, approval_id: str, *, approve: bool) -> Pending:
+        """Raises GatewayError denied | not_found | conflict."""
+        self._decide(principal, "approve", approval_id)
+        return await self._queue.decide(approval_id, principal, approve=approve)
 
     async def sessions(self, principal: Principal) -> list[dict[str, Any]]:
         self._decide(principal, "read", "")
@@ -185,6 +196,10 @@ class Gateway:
         session = self._sessions.get(session_id)
         if session is None or session.owner.identity != principal.identity:
             what = "it is unknown, expired or closed; leave out `session_id` to start a new one"
+            if self._queue.was_interrupted(session_id, principal):
+                what = (
+                    "the gateway restarted while a call waited: its approval is void and nothing was sent; start anew"
+                )
             raise GatewayError("not_found", f"no session `{session_id[:80]}`: {what}")
         return session
 
@@ -216,6 +231,8 @@ class Gateway:
         while len(self._closed) > _MAX_CLOSED:
             del self._closed[next(iter(self._closed))]
         self._services.broker.forget_session(session.id)
+        if reason != "shutdown":  # what still waits then is there after a restart
+            await self._queue.void(session.id)
         self._journal.record(SessionClosed(**self._who(session), reason=reason))
         await session.close()
 
@@ -234,6 +251,7 @@ class Gateway:
         while True:
             await asyncio.sleep(self._settings.reap_interval_seconds)
             self._turns.forget_expired()
+            await self._queue.forget_expired()
             oldest = self._services.clock() - self._settings.idle_seconds
             for session in list(self._sessions.values()):
                 if session.state == "idle" and session.used_at < oldest:

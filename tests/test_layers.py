@@ -26,6 +26,7 @@ LAYERS = [
     "kernel_gateway.sessions",
     "kernel_gateway.search",
     "kernel_gateway.permits",
+    "kernel_gateway.cells",
     "kernel_gateway.gateway",
     "kernel_gateway.attacks",
     "kernel_gateway.check",

@@ -6,6 +6,7 @@ Nothing is approved by default: what expires, is voided or cannot be stored was 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from kernel_gateway.approvals.approvers import is_told, why_not
 from kernel_gateway.approvals.pending import APPROVED, CALL, CELL, DENIED, WAITING, Pending
@@ -84,7 +85,7 @@ class Queue:
         """
         live = self._live()
         same = [each for each in live if kind == CELL and each.terms == terms and each.approver == approver]
-        if same and same[0].verdict != DENIED:
+        if same and (same[0].verdict != DENIED or approver == "person"):  # one's own user may think again
             return same[0]
         mine = [each.expires_at for each in live if each.asker.identity == asker.identity]
         if len(mine) >= self._settings.max_waiting_per_principal or len(live) >= self._settings.max_waiting:
@@ -214,11 +215,9 @@ class Queue:
         await self._shelf.remove(pending)
 
     def _ended(self, pending: Pending, outcome: str, who: Principal | None) -> None:
-        self._record(
-            ApprovalEnded(**self._who(pending, who or pending.asker), approval_id=pending.id, outcome=outcome)
-        )
+        self._record(ApprovalEnded(**self._who(pending, who or pending.asker), approval_id=pending.id, outcome=outcome))
 
-    def _who(self, pending: Pending, who: Principal) -> dict[str, object]:
+    def _who(self, pending: Pending, who: Principal) -> dict[str, Any]:
         return {
             "at": self._clock(),
             "organisation": who.organisation,

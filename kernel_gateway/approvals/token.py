@@ -1,8 +1,8 @@
 """Approval tokens: what was agreed to, in a form that cannot be changed, moved or made up. Pure.
 
 A token is HMAC-SHA256 over the canonical JSON of its terms and of its own id and times. It carries no terms, only keyed
-hints of each group of them, so that a refusal can say what is another now: the hints decide nothing else. Whether it was
-used before is for whoever keeps the ids.
+hints of each group of them, so that a refusal can say what is another now: the hints decide nothing else. Whether it
+was used before is for whoever keeps the ids.
 """
 
 import base64

@@ -178,7 +178,7 @@ class ApprovalAsked(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalEnded(Event):
-    """`outcome` is approved, denied, expired or void; the subject is who answered, or who had asked where nobody did."""
+    """`outcome` is approved, denied, expired or void; the subject is who answered, or the asker where nobody did."""
 
     kind: ClassVar[str] = "approval_ended"
 

@@ -20,6 +20,7 @@ from kernel_gateway.broker.services import Services, asker, insist, quoted
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import BlobHandle
 from kernel_gateway.limits.idempotency import upstream_key
+from kernel_gateway.policy.risk import risk_of
 from kernel_gateway.upstreams.base import Upstream, UpstreamAnswer, UpstreamError
 
 _KEY_HEADER = "idempotency-key"
@@ -84,8 +85,10 @@ class Calls:
     async def _call(self, head: Mapping[str, Any], account: Account, cell: Cell, entry: _Entry) -> Any:
         operation = self._lookup(head.get("operation"), cell.principal)
         entry.operation, entry.effect = operation.id, operation.effect
-        self._authorise(operation, account, cell, entry)
+        approver = self._authorise(operation, account, cell, entry)
         arguments, entry.request_bytes = self._schemas.check_arguments(operation, head.get("arguments", {}))
+        if approver:
+            await self._agreed(operation, arguments, approver, account, cell, entry)
         arguments, key = self._split_key(operation, arguments, cell.principal)
         upstream = self._services.upstream(operation.server)
         answer = await self._send(operation, upstream, arguments, key, cell)
@@ -104,14 +107,65 @@ class Calls:
         hint = f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else "search_tools() finds names"
         raise GatewayError("not_found", f"{quoted(name)} is not an operation; {hint}")
 
-    def _authorise(self, operation: Operation, account: Account, cell: Cell, entry: _Entry) -> None:
-        """Decides on the counts before this call, and counts it in the same step: nothing can come between."""
-        decision = self._services.decide("call", operation.id, operation.scope, account, cell)
+    def _authorise(self, operation: Operation, account: Account, cell: Cell, entry: _Entry) -> str:
+        """Decides on the counts before this call, and counts it in the same step: nothing can come between.
+
+        Returns who has to agree to its actual arguments first, or "".
+        """
+        decision = self._services.decide(
+            "call",
+            operation.id,
+            operation.scope,
+            account,
+            cell,
+            risk=risk_of(operation),
+            approved=cell.covers(operation),
+        )
+        entry.rule = decision.rule
+        if needs_approval := decision.code == "approval_required":
+            entry.rule = "approval"
+        else:
+            insist(decision)
+        self._take(operation, cell, entry)
+        cell.calls += 1
+        account.calls += 1
+        if needs_approval:
+            return decision.approver
+        if cell.asks_each(operation):
+            return cell.approver
+        entry.decision = "allow"
+        return ""
+
+    def _take(self, operation: Operation, cell: Cell, entry: _Entry) -> None:
+        try:
+            cell.take(operation)
+        except GatewayError:
+            entry.rule = "plan"
+            raise
+
+    async def _agreed(
+        self,
+        operation: Operation,
+        arguments: Mapping[str, Any],
+        approver: str,
+        account: Account,
+        cell: Cell,
+        entry: _Entry,
+    ) -> None:
+        """Waits for the answer, and decides once more: a token, a scope or the policy may be another by then."""
+        if cell.ask is None:
+            raise GatewayError("approval_required", f"`{operation.id}` needs an approval, and nobody can be asked here")
+        try:
+            await cell.ask(operation, arguments, approver)
+        except asyncio.CancelledError:
+            cell.unanswered.append(operation.id)
+            raise
+        decision = self._services.decide(
+            "call", operation.id, operation.scope, account, cell, risk=risk_of(operation), approved=True, counted=1
+        )
         entry.rule = decision.rule
         insist(decision)
         entry.decision = "allow"
-        cell.calls += 1
-        account.calls += 1
 
     def _split_key(
         self, operation: Operation, arguments: dict[str, Any], principal: Principal

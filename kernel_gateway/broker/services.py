@@ -49,9 +49,30 @@ class Services:
             )
         return view
 
-    def decide(self, action: str, resource: str, scope: str, account: Account, cell: Cell) -> Decision:
-        """With the time of now: a token that ran out in the middle of a cell allows nothing any more."""
-        context = Context(now=self.clock(), calls_this_cell=cell.calls, calls_this_session=account.calls, has_turn=True)
+    def decide(
+        self,
+        action: str,
+        resource: str,
+        scope: str,
+        account: Account,
+        cell: Cell,
+        *,
+        risk: str = "low",
+        approved: bool = False,
+        counted: int = 0,
+    ) -> Decision:
+        """With the time of now: a token that ran out in the middle of a cell allows nothing any more.
+
+        `counted`: calls that the counts hold already, though they are what is being decided.
+        """
+        context = Context(
+            now=self.clock(),
+            calls_this_cell=cell.calls - counted,
+            calls_this_session=account.calls - counted,
+            has_turn=True,
+            risk=risk,
+            approved=approved,
+        )
         return self.authorizer.decide(Request(cell.principal, action, resource, scope, context))
 
     def upstream(self, server: str) -> Upstream:

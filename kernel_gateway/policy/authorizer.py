@@ -44,9 +44,13 @@ class ScopeAuthorizer:
                 return _limited(
                     "calls_per_session", f"this session has made its {self.max_calls_per_session} calls; open a new one"
                 )
-        if request.action in (CALL, "execute") and not (context.approved or Risk(context.risk) <= self.auto_approve_risk):
+        if request.action in (CALL, "execute") and not (
+            context.approved or Risk(context.risk) <= self.auto_approve_risk
+        ):
             reason = f"its risk is {context.risk}, so it needs an approval"
-            return Decision(False, "risk", "approval_required", reason, "person" if context.risk == "critical" else "user")
+            return Decision(
+                False, "risk", "approval_required", reason, "person" if context.risk == "critical" else "user"
+            )
         return Decision(True, "scope_held")
 
 

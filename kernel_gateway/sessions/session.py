@@ -2,22 +2,27 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from catalog import Operation
 from kernel_ext.wire import Kind, Message
+from kernel_gateway.approvals.approvers import without_approval
 from kernel_gateway.audit.bounds import MAX_OUTPUTS
 from kernel_gateway.audit.events import CellRan
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.crash import crashed
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.kernels.deadline import Deadline
 from kernel_gateway.kernels.kernel import Kernel, Outcome
 from kernel_gateway.kernels.outputs import without_ansi
+from kernel_gateway.sessions.pausing import Pausing
+from kernel_gateway.sessions.permit import Permit, Redeem
 from kernel_gateway.sessions.result import CellError, ExecuteRequest, ExecuteResult, Image
 from kernel_gateway.sessions.settings import SessionSettings
-from kernel_gateway.sessions.turns import NoAnswerError, Stop
+from kernel_gateway.sessions.turns import NoAnswerError, Stop, Turn
 
 log = logging.getLogger(__name__)
 
@@ -37,16 +42,19 @@ class Services:
     digest: Callable[[str, bytes], str]
     clock: Callable[[], float]
     new_id: Callable[[str], str]
+    pausing: Pausing | None = None  # without it nobody can be asked, and what needs an approval is refused
 
 
 class Session:
     """Belongs to `owner.identity`. `grant` is what its opener could do: no later token of the caller can do more."""
 
     def __init__(self, id_: str, owner: Principal, services: Services, settings: SessionSettings) -> None:
-        self.id, self.owner, self.grant = id_, owner, owner.scopes
+        self.id, self.owner, self.grant = id_, owner, without_approval(owner).scopes
         self._services, self._settings = services, settings
         self.opened_at = self.used_at = services.clock()
         self.cells = 0
+        self.helpers: dict[str, Any] = {}
+        self._kernels_lost = 0
         self.account = Account(session_id=id_, organisation=owner.organisation)
         self._kernel: Kernel | None = None
         self._cell: Cell | None = None
@@ -67,15 +75,26 @@ class Session:
             return "closed"
         return "busy" if self._turn.locked() else "idle"
 
-    async def execute(self, principal: Principal, request: ExecuteRequest, stop: Stop) -> ExecuteResult:
-        """Runs one cell in its turn; `stop` interrupts it. Raises GatewayError busy | not_found | sandbox."""
-        if not await self._take_turn(stop):
+    @property
+    def version(self) -> str:
+        """Another one whenever its variables may be: a cell has run, or a kernel was lost."""
+        return f"{self._kernels_lost}:{self.cells}"
+
+    async def execute(self, request: ExecuteRequest, turn: Turn, redeem: Redeem) -> ExecuteResult:
+        """Runs one cell in its turn, under what `redeem` permits; `turn.stop` interrupts it.
+
+        Raises GatewayError busy | not_found | sandbox, and what `redeem` raises.
+        """
+        if not await self._take_turn(turn.stop):
             return ExecuteResult("interrupted", self.id, self.cells)
         before = self.cells
         try:
             self._refuse_closed()
             self.used_at = self._services.clock()
-            result = await self._run(principal.narrowed(self.grant), request, stop)
+            permit = await redeem()
+            if isinstance(permit, ExecuteResult):
+                return permit
+            result = await self._run(permit, request, turn)
             self._refuse_closed()
             return result
         except Exception as error:
@@ -155,17 +174,19 @@ class Session:
         message = f"session `{self.id}` is still running another cell; try again later"
         raise GatewayError("busy", message, retry_after=RETRY_BUSY_SECONDS)
 
-    async def _run(self, principal: Principal, request: ExecuteRequest, stop: Stop) -> ExecuteResult:
+    async def _run(self, permit: Permit, request: ExecuteRequest, turn: Turn) -> ExecuteResult:
         services = self._services
-        kernel = await self._live_kernel(principal)
-        if stop.done():
+        kernel = await self._live_kernel(permit.principal)
+        if turn.stop.done():
             return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
         self.cells += 1
-        cell = Cell(principal, self.id, self.cells, services.new_id("cell"))
+        cell = self._new_cell(permit, turn)
+        self.helpers.update(permit.definitions)
         started = services.clock()
-        self._cell, self._stop = cell, stop
+        self._cell, self._stop = cell, turn.stop
+        turn.deadline = Deadline(request.timeout_seconds)
         try:
-            outcome = await kernel.run(request.code, request.timeout_seconds, stop)
+            outcome = await kernel.run(request.code, turn.deadline, turn.stop)
         finally:
             self._cell = self._stop = None
             await self._end_requests()
@@ -176,6 +197,24 @@ class Session:
         services.record(self._event(cell, request, outcome, result))
         await services.flush()
         return result
+
+    def _new_cell(self, permit: Permit, turn: Turn) -> Cell:
+        pausing = self._services.pausing
+
+        async def ask(operation: Operation, arguments: Mapping[str, Any], approver: str) -> None:
+            assert pausing is not None
+            await pausing.ask(turn, permit, operation, arguments, approver)
+
+        return Cell(
+            permit.principal,
+            self.id,
+            self.cells,
+            self._services.new_id("cell"),
+            plan=permit.plan,
+            approver=permit.approver,
+            is_shared=self.cells > self._kernel_began_at,
+            ask=ask if pausing is not None else None,
+        )
 
     async def _live_kernel(self, principal: Principal) -> Kernel:
         if self._kernel is not None and self._kernel.died.done():
@@ -196,6 +235,8 @@ class Session:
         """A dead kernel took every variable along; the next answer says so, once."""
         await kernel.stop()
         self._kernel = None
+        self._kernels_lost += 1
+        self.helpers.clear()
         first, last = self._kernel_began_at, self.cells
         cells = f"cells {first} to {last}" if first < last else f"cell {last}"
         self._lost = (f"all variables and files of {cells}: the kernel is gone, {kernel.died.result()}",)
@@ -204,6 +245,7 @@ class Session:
         outputs = outcome.outputs
         lost, self._lost = self._lost, ()
         died = outcome.status == "lost"
+        void = f"; the approval of {', '.join(f'`{each}`' for each in cell.unanswered)} is void and nothing was sent"
         return ExecuteResult(
             status=outcome.status,
             session_id=self.id,
@@ -218,7 +260,9 @@ class Session:
             truncated=outputs.is_truncated,
             duration_ms=duration_ms,
             code="kernel_died" if died else "",
-            message=f"the kernel died: {outcome.cause}; run what you need again" if died else "",
+            message=f"the kernel died: {outcome.cause}{void if cell.unanswered else ''}; run what you need again"
+            if died
+            else "",
         )
 
     def _event(self, cell: Cell, request: ExecuteRequest, outcome: Outcome, result: ExecuteResult) -> CellRan:

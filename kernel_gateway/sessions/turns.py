@@ -32,6 +32,7 @@ class Turn:
     digest: bytes
     stop: Stop
     task: "asyncio.Task[ExecuteResult]" = field(init=False)
+    owner: tuple[str, ...] = ()
     deadline: Deadline | None = None
     state: State = State.RUNNING
     attached: int = 0
@@ -99,7 +100,7 @@ class Turns:
         return turn
 
     def rejoin(self, key: Key, digest: bytes) -> Turn | None:
-        """The turn that was named `key` when it paused, for a request without an id of its own; its answer is given once."""
+        """The turn that was named so when it paused, for a request without an id; its answer is given once."""
         turn = self._named.get(key)
         if turn is None or turn.digest != digest:
             return None
@@ -111,10 +112,10 @@ class Turns:
         """Another name for a turn, under which it can be found too."""
         self._named.setdefault(key, turn)
 
-    def asked_for(self, approval_id: str) -> Turn | None:
-        """The turn that waits, or waited, for this approval."""
+    def asked_for(self, approval_id: str, owner: tuple[str, ...]) -> Turn | None:
+        """This owner's turn that waits, or waited, for an approval."""
         turns = (*self._running, *self._named.values())
-        return next((turn for turn in turns if approval_id in turn.asked), None)
+        return next((turn for turn in turns if approval_id in turn.asked and turn.owner == owner), None)
 
     def begin(self, key: Key | None, digest: bytes, run: Callable[[Stop], Awaitable[ExecuteResult]]) -> Turn:
         """Starts `run`, which goes on whatever becomes of the request that began it."""
@@ -157,7 +158,7 @@ class Turns:
 
     def _refuse_surplus(self, caller: object) -> None:
         """A promised answer is kept for its time: at the cap a new name is refused, and none is dropped."""
-        mine = [turn for key, turn in self._named.items() if key[0] == caller]
+        mine = {turn for key, turn in self._named.items() if key[0] == caller}
         if len(mine) >= self._max_answers or sum(turn.kept_bytes for turn in mine) >= self._max_bytes:
             first = min((turn.finished_at for turn in mine if turn.state is State.DONE), default=self._clock())
             wait = max(1.0, round(first + self._ttl_seconds - self._clock()))
@@ -200,7 +201,7 @@ async def _pause_or_end(turn: Turn, on_progress: Progress | None, patience: floa
             return fresh[0]
         limit = patience - waited if turn.paused_by else None
         if on_progress is not None:
-            limit = min(told + interval - waited, limit or math.inf)
+            limit = min(told + interval - waited, math.inf if limit is None else limit)
         if not await turn.news(limit) and on_progress is not None and now() - began >= told + interval:
             told, interval = told + interval, PROGRESS_SECONDS
             await on_progress(told)

@@ -41,17 +41,26 @@ def review(
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return Review(Plan({ANY: max_calls}), explanation="This is not Python.")
     names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    names |= {node.value.partition(":")[2] for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    names |= {
+        node.value.partition(":")[2]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
     found = [operation for operation in catalog.operations if operation.name in names]
     modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    wrong = tuple(Violation("denied_module", 1, f"the module `{each}` is denied", True) for each in sorted(modules & set(denied_modules)))
+    wrong = tuple(
+        Violation("denied_module", 1, f"the module `{each}` is denied", True)
+        for each in sorted(modules & set(denied_modules))
+    )
     counts = {
         each.id: sum(isinstance(node, ast.Attribute) and node.attr == each.name for node in ast.walk(tree)) or max_calls
         for each in found
     }
     if any(isinstance(node, ast.For | ast.While | ast.FunctionDef) for node in ast.walk(tree)):
         counts = dict.fromkeys(counts, max_calls)
-    said = [f"It calls {each.id} at most {counts[each.id]} times, which {each.effect}s: {each.summary}." for each in found]
+    said = [
+        f"It calls {each.id} at most {counts[each.id]} times, which {each.effect}s: {each.summary}." for each in found
+    ]
     return Review(
         Plan(counts),
         tuple(each.id for each in found),

@@ -29,7 +29,9 @@ async def test_the_published_parameters_are_the_contracts_and_carry_its_bounds(i
     assert search.input_schema["required"] == ["query"]
     assert execute.input_schema["required"] == ["code"]
     assert list(search.input_schema["properties"]) == ["query", "limit", "server", "detail"]
-    assert list(execute.input_schema["properties"]) == ["code", "session_id", "timeout_seconds", "request_id"]
+    assert list(execute.input_schema["properties"]) == [
+        "code", "session_id", "timeout_seconds", "request_id", "validate_only", "approval_token",
+    ]  # fmt: skip
     of = search.input_schema["properties"]
     assert (of["query"]["minLength"], of["query"]["maxLength"]) == (1, 500)
     assert (of["limit"]["minimum"], of["limit"]["maximum"], of["limit"]["default"]) == (1, 50, 10)
@@ -130,7 +132,8 @@ async def test_execute_passes_what_was_asked_with_the_contracts_defaults(in_memo
         (
             "execute",
             {"code": "x", "sesion_id": "s"},
-            "unknown argument `sesion_id`; known are `code`, `session_id`, `timeout_seconds`, `request_id`",
+            "unknown argument `sesion_id`; known are `code`, `session_id`, `timeout_seconds`, `request_id`, "
+            "`validate_only`, `approval_token`",
         ),
     ],
 )
@@ -182,7 +185,7 @@ async def test_a_published_status_is_one_that_can_happen(in_memory):
         search, execute = (await client.list_tools()).tools
     published = execute.output_schema["properties"]["status"]["enum"]
     assert published == list(EXECUTE_STATUSES)
-    assert not {"disabled", "paused", "approval_required"} & set(published)
+    assert "disabled" not in published
     assert search.output_schema["properties"]["status"]["enum"] == ["denied", "invalid", "not_found", "lost"]
     assert set(SEARCH_STATUSES) == {STATUS_OF_CODE[code] for code in OF_SEARCH}
     assert list(search.output_schema["properties"]) == [
