@@ -16,6 +16,7 @@ from typing import Any
 from catalog.arguments import Body, arguments_of
 from catalog.document import DocumentError, escape, followed
 from catalog.operation import Effect, Idempotency, Operation, Parameter, digest_of
+from catalog.risk import Risk, may_say
 from catalog.schema import Schema, Schemas
 
 __all__ = ["METHODS", "DocumentError", "Source", "json_content", "operations", "sources"]
@@ -123,6 +124,7 @@ def _operation(document: Mapping[str, Any], source: Source, server: str, schemas
         answer_statuses=statuses,
         tags=tuple(tag for tag in _sequence(text.get("tags")) if isinstance(tag, str)),
         server_title=_text(_mapping(document.get("info")).get("title")),
+        risk=_risk(source, strict),
     )
 
 
@@ -164,6 +166,15 @@ def _effect(source: Source, strict: bool) -> Effect:
     if strict:
         raise DocumentError(f"x-effect must be one of {', '.join(Effect)}; it is never guessed from the method")
     return _SAFE.get(source.method, Effect.WRITE)
+
+
+def _risk(source: Source, strict: bool) -> str:
+    given, effect = source.text.get("x-risk", ""), _effect(source, strict)
+    if given == "" or (given in tuple(Risk) and may_say(effect, Risk(given))):
+        return str(given)
+    if strict:
+        raise DocumentError(f"x-risk must be one of {', '.join(Risk)}, and no milder than the effect `{effect}`")
+    return ""
 
 
 def _scope(document: Mapping[str, Any], text: Mapping[str, Any], strict: bool) -> str:

@@ -75,6 +75,7 @@ class Operation:
     tags: tuple[str, ...] = ()
     digest: str = ""
     server_title: str = ""  # the API's own name for itself, as people read it
+    risk: str = ""  # a word of catalog.risk where the document says more than the effect does
 
     def __repr__(self) -> str:
         return f"<Operation {self.id} {self.method} {self.path} {self.effect}>"
@@ -83,6 +84,8 @@ class Operation:
 def digest_of(operation: Operation) -> str:
     """SHA-256 over the canonical JSON of everything that is served, which a reviewer therefore has read."""
     content = {each.name: getattr(operation, each.name) for each in fields(operation) if each.name != "digest"}
+    if not operation.risk:
+        del content["risk"]  # what is not said changes no digest
     content["parameters"] = [
         {each.name: getattr(one, each.name) for each in fields(one)} for one in operation.parameters
     ]

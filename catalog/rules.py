@@ -10,6 +10,7 @@ from typing import Any
 from catalog.document import DocumentError, escape, target
 from catalog.openapi import MAX_NAME, NAME, Source, json_content
 from catalog.operation import Effect
+from catalog.risk import Risk, may_say
 from catalog.view import (
     all_sources,
     answer_schemas,
@@ -141,6 +142,14 @@ def effect_fits_method(document: Mapping[str, Any], source: Source) -> Told:
     said = source.text.get("x-effect")
     if (source.method in ("get", "head") and said != "read") or (source.method == "delete" and said != "delete"):
         yield f"{source.pointer}/x-effect", f"`{said}` does not fit {source.method.upper()}"
+
+
+def risk_only_raises(document: Mapping[str, Any], source: Source) -> Told:
+    """`x-risk`, where it is said, is no milder than the effect: it asks for more care, never for less."""
+    said, of_effect = source.text.get("x-risk"), source.text.get("x-effect")
+    known = said in tuple(Risk) and of_effect in tuple(Effect)
+    if "x-risk" in source.text and not (known and may_say(Effect(of_effect), Risk(said))):
+        yield f"{source.pointer}/x-risk", f"must be one of {', '.join(Risk)}, and no milder than the effect"
 
 
 def one_scope(document: Mapping[str, Any], source: Source) -> Told:
@@ -277,6 +286,7 @@ OPERATION_RULES: tuple[OperationRule, ...] = (
     declared_tag,
     effect,
     effect_fits_method,
+    risk_only_raises,
     one_scope,
     json_answer,
     problem_answers,

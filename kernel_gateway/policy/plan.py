@@ -1,20 +1,24 @@
-"""What a cell may call, and how often: the contract between whoever agreed to it and the inner door. Pure."""
+"""What a cell may call, and how often: the contract between what was approved and what the broker lets through. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-ANY = "*"  # any operation that the caller may use
+ANY = "*"  # in a plan: any operation that the caller may use
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`calls`: operation id -> the most calls."""
+    """`calls` has, by operation id, the most calls that one run may make; those of "*" come on top, whatever they call."""
 
-    calls: Mapping[str, int] = field(default_factory=dict)
+    calls: Mapping[str, int]
 
     def permits(self, operation: str, made: Mapping[str, int]) -> bool:
-        """Whether one more call is within the plan, after `made`."""
-        return made.get(operation, 0) < max(self.calls.get(operation, 0), self.calls.get(ANY, 0))
+        """May `operation` be called once more, after the calls that were `made` already, by operation id?"""
+        if made.get(operation, 0) < self.calls.get(operation, 0):
+            return True
+        beyond = sum(max(0, count - self.calls.get(each, 0)) for each, count in made.items())
+        return beyond < self.calls.get(ANY, 0)
 
     def canonical(self) -> dict[str, int]:
-        return dict(sorted(self.calls.items()))
+        """The same for the same plan, whatever the order in which it was found: for JSON that is signed."""
+        return {operation: self.calls[operation] for operation in sorted(self.calls)}

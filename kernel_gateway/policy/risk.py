@@ -1,35 +1,12 @@
-"""How much harm an operation or a cell can do, as an ordered word. Pure."""
+"""The risk of one operation. That of a whole cell is the greatest of its operations' and its violations' risks."""
 
-from enum import StrEnum
+from catalog import Operation
+from catalog.risk import RISK_OF_EFFECT, Risk
 
-from catalog import Effect, Operation
-
-
-class Risk(StrEnum):
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    CRITICAL = "critical"
-
-    @property
-    def rank(self) -> int:
-        return list(Risk).index(self)
-
-    def __lt__(self, other: str) -> bool:
-        return self.rank < Risk(other).rank
-
-    def __le__(self, other: str) -> bool:
-        return self.rank <= Risk(other).rank
-
-    def __gt__(self, other: str) -> bool:
-        return self.rank > Risk(other).rank
-
-    def __ge__(self, other: str) -> bool:
-        return self.rank >= Risk(other).rank
-
-
-_OF_EFFECT = {Effect.READ: Risk.LOW, Effect.WRITE: Risk.MEDIUM, Effect.DELETE: Risk.HIGH}
+__all__ = ["Risk", "risk_of"]
 
 
 def risk_of(operation: Operation) -> Risk:
-    return _OF_EFFECT[operation.effect]
+    """A read is low, a write medium, a deletion high; the reviewed document's `x-risk` can only raise it."""
+    by_effect = RISK_OF_EFFECT[operation.effect]
+    return max(by_effect, Risk(operation.risk)) if operation.risk else by_effect

@@ -70,6 +70,8 @@ BROKEN: list[tuple[str, Change]] = [
     ("description", lambda d: job(d)["parameters"][0].pop("description")),
     ("declared-tag", lambda d: job(d).update(tags=["other"])),
     ("effect", lambda d: upload(d).pop("x-effect")),
+    ("risk-only-raises", lambda d: upload(d).update({"x-risk": "low"})),
+    ("risk-only-raises", lambda d: cleanup(d).update({"x-risk": "grave"})),
     ("effect-fits-method", lambda d: job(d).update({"x-effect": "write"})),
     ("one-scope", lambda d: job(d).update(security=[{"oauth": ["image.upload", "image.jobs.read"]}])),
     ("one-scope", lambda d: job(d).update(security=[{"oauth": ["image.unheard_of"]}])),

@@ -125,6 +125,9 @@ def test_constraints_beside_a_reference_are_added_and_notes_replace() -> None:
     [
         ({"x-effect": ...}, "x-effect"),
         ({"x-effect": "destroy"}, "x-effect"),
+        ({"x-risk": "grave"}, "x-risk"),
+        ({"x-risk": "low"}, "x-risk"),
+        ({"x-risk": 3}, "x-risk"),
         ({"operationId": ...}, "operationId"),
         ({"operationId": "notesPut"}, "operationId"),
         ({"operationId": "class"}, "operationId"),
@@ -210,6 +213,8 @@ def test_the_digest_changes_with_everything_that_is_served_and_with_nothing_else
     changes = [
         lambda d, o: o.update(summary="Put another note"),
         lambda d, o: o.update({"x-effect": "delete"}),
+        lambda d, o: o.update({"x-risk": "high"}),
+        lambda d, o: o.update({"x-risk": "critical"}),
         lambda d, o: o.update(security=[{"oauth": ["notes.all"]}]),
         lambda d, o: o["parameters"][1]["schema"].update(default=4),
         lambda d, o: o["parameters"][2].update(required=True),
@@ -486,6 +491,7 @@ operation_parts = st.fixed_dictionaries(
         "operationId": json_values | st.text(max_size=8),
         "summary": json_values,
         "description": json_values,
+        "x-risk": json_values | st.sampled_from(["low", "medium", "high", "critical"]),
         "x-effect": json_values | st.sampled_from(["read", "write", "delete"]),
         "security": json_values | st.lists(st.dictionaries(st.text(max_size=3), json_values, max_size=2), max_size=2),
         "parameters": json_values
