@@ -1,5 +1,6 @@
 """Composition root: the only file that names concrete classes. Settings in, a running service out."""
 
+import asyncio
 import json
 import secrets
 import time
@@ -38,8 +39,10 @@ from kernel_gateway.kernels.pool import Pool
 from kernel_gateway.kernels.sockets import sweep
 from kernel_gateway.launching import check_launcher, kernel_launcher, unsafe_warning
 from kernel_gateway.permits import Permits
-from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.policy.policies import Compiler, Policies, Source
+from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.reference.keys import KID_PREFIX
+from kernel_gateway.reloading import Reloader
 from kernel_gateway.sessions.manifests import manifests
 from kernel_gateway.sessions.pausing import Pausing
 from kernel_gateway.sessions.session import Services
@@ -102,11 +105,17 @@ class App:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, *, embedded: bool = False, unsafe: bool = False, clock: Callable[[], float] = time.time
+    settings: Settings,
+    *,
+    embedded: bool = False,
+    unsafe: bool = False,
+    policy: Callable[[], PolicySettings] | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[App]:
     """The gateway with its parts, until the context ends. Raises ConfigError.
 
     `embedded` says that the reference world is part of this process; without it, its keys are refused.
+    `policy` reads the `[policy]` section as it is written now; without it only its files can change.
     `unsafe` is what only a person at the command line may say: it allows `none`, and every answer shows it.
     """
     served, unreviewed = _catalog(settings)
@@ -131,10 +140,12 @@ async def running(
             upstreams[name] = connect(name, section, sign=sign, redactor=redactor, clock=clock)
             stack.push_async_callback(upstreams[name].close)
         reachable = served.only(lambda operation: operation.server in upstreams)
-        authorizer = ScopeAuthorizer(
-            settings.limits.max_calls_per_cell, settings.limits.max_calls_per_session, settings.policy.auto_approve_risk
-        )
         limits = settings.limits
+        compiler = Compiler(served, limits.max_calls_per_cell, limits.max_calls_per_session, keys.secret("canary"))
+        authorizer = Policies(compiler, Source.read(settings.policy))
+        reloader = Reloader(authorizer, policy or (lambda: settings.policy), journal.record, clock)
+        watching = asyncio.create_task(reloader.watch(), name="policy-reloader")
+        stack.callback(watching.cancel)
         handles = Handles(
             clock,
             secrets.token_hex,
@@ -185,7 +196,17 @@ async def running(
             clock,
             new_id,
         )
-        gateway = Gateway(reachable, authorizer, services, journal, settings.sessions, permits, queue, unsafe=warning)
+        gateway = Gateway(
+            reachable,
+            authorizer,
+            services,
+            journal,
+            settings.sessions,
+            permits,
+            queue,
+            unsafe=warning,
+            notices=reloader.notices,
+        )
         await gateway.start()
         stack.push_async_callback(gateway.close)
         fetch = HttpFetch(settings.auth)

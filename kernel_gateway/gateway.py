@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from catalog import Catalog
@@ -14,7 +15,7 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.cells import Cells
 from kernel_gateway.crash import places
 from kernel_gateway.errors import GatewayError
-from kernel_gateway.permits import Permits
+from kernel_gateway.permits import Permits, at_the_door
 from kernel_gateway.policy.request import Authorizer, Context, Request
 from kernel_gateway.search import SearchAnswer, answer
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
@@ -49,9 +50,10 @@ class Gateway:
         queue: Queue,
         *,
         unsafe: str = "",
+        notices: Callable[[], list[str]] = list,
     ) -> None:
         self._catalog, self._authorizer, self._services = catalog, authorizer, services
-        self._journal, self._settings, self._unsafe = journal, settings, unsafe
+        self._journal, self._settings, self._unsafe, self._notices = journal, settings, unsafe, notices
         self._queue = queue
         self._sessions: dict[str, Session] = {}
         self._closed: dict[str, tuple[str, str, str, str]] = {}
@@ -82,7 +84,7 @@ class Gateway:
             await self._close(session, "shutdown")
 
     def ready(self) -> tuple[bool, list[str]]:
-        """Whether the service keeps its promises, and where not."""
+        """Whether the service keeps its promises, and where not; then what does no harm, but should be known."""
         reasons = []
         if self._reaper is None or self._reaper.done():
             reasons.append("the session reaper is not running")
@@ -90,7 +92,7 @@ class Gateway:
             reasons.append("the journal cannot be written")
         if self._unsafe:
             reasons.append(self._unsafe)
-        return not reasons, reasons
+        return not reasons, reasons + self._notices()
 
     def catalog_for(self, principal: Principal) -> Catalog:
         """The operations this caller may use."""
@@ -171,10 +173,16 @@ class Gateway:
         await self._journal.flush()
 
     def _decide(self, principal: Principal, action: str, resource: str) -> None:
-        request = Request(principal, action, resource, SCOPES[action], Context(self._services.clock()))
-        decision = self._authorizer.decide(request)
+        decision = self._authorizer.decide(
+            Request(principal, action, resource, SCOPES[action], self._context(principal, resource))
+        )
         if not decision.allowed:
             raise GatewayError(decision.code, decision.reason)
+
+    def _context(self, principal: Principal, session_id: str) -> Context:
+        session = self._sessions.get(session_id)
+        account = session.account if session is not None and session.owner.identity == principal.identity else None
+        return at_the_door(self._services.clock(), account)
 
     def _check(self, request: ExecuteRequest) -> None:
         limits = self._settings

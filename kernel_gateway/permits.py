@@ -11,15 +11,35 @@ from kernel_gateway.approvals.queue import Queue
 from kernel_gateway.approvals.settings import ApprovalSettings
 from kernel_gateway.approvals.token import Claims, Terms, difference, mint, read, refusal, verify
 from kernel_gateway.auth.principal import Principal
+from kernel_gateway.broker import Account
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.policy.request import Authorizer, Context, Decision, Request
 from kernel_gateway.policy.review import Review, review
+from kernel_gateway.policy.risk import Risk
 from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.sessions.permit import Permit
 from kernel_gateway.sessions.result import Approval, ExecuteRequest, ExecuteResult, Reviewed
 from kernel_gateway.sessions.session import Session
 
 AUTO, USER, PERSON = "auto", "user", "person"
+
+
+def at_the_door(now: float, account: Account | None) -> Context:
+    """What is true of a request from outside, which is no risk before its cell was read; `account` of its session."""
+    return Context(
+        now=now,
+        has_turn=False,
+        calls_this_cell=0,
+        calls_this_session=account.calls if account else 0,
+        writes_this_cell=0,
+        writes_this_session=account.writes if account else 0,
+        risk=Risk.LOW,
+        approved=False,
+        kill_switch=False,
+        has_idempotency_key=False,
+        argument_bytes=0,
+        host="",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +157,7 @@ class Permits:
         )
 
     def _decide(self, principal: Principal, session: Session, found: Review, *, approved: bool) -> Decision:
-        context = Context(self.clock(), risk=found.risk, approved=approved)
+        context = replace(at_the_door(self.clock(), session.account), risk=found.risk, approved=approved)
         return self.authorizer.decide(Request(principal, "execute", session.id, "kernel.execute", context))
 
     async def _presented(self, request: ExecuteRequest, terms: Terms) -> Claims | None:

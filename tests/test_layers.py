@@ -34,6 +34,7 @@ LAYERS = [
     "kernel_gateway.reference",
     "kernel_gateway.settings",
     "kernel_gateway.launching",
+    "kernel_gateway.reloading",
     "kernel_gateway.app",
     "kernel_gateway.embedded",
     "kernel_gateway.demo",

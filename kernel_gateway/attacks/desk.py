@@ -16,7 +16,7 @@ from kernel_gateway.broker import Broker
 from kernel_gateway.handles import Handles
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.limits.settings import LimitSettings
-from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.policy.authorizer import baseline_authorizer
 from kernel_gateway.policy.plan import ANY, Plan
 from kernel_gateway.sessions.permit import Permit
 from kernel_gateway.sessions.session import Services, Session
@@ -59,6 +59,7 @@ class Lab:
     """An upstream in this process. `calls` counts; `crash` fails with `token` in its words."""
 
     name = _SERVER
+    host = "lab"
     storage = StorageHosts((_STORAGE,))
 
     def __init__(self, token: str) -> None:
@@ -97,7 +98,7 @@ class Desk:
         self.lab = Lab(token)
         catalog = Catalog.from_openapi(_DOCUMENT, _SERVER)
         self._handles = Handles(time.time, secrets.token_hex)
-        authorizer = ScopeAuthorizer(limits.max_calls_per_cell, limits.max_calls_per_session)
+        authorizer = baseline_authorizer(catalog, limits.max_calls_per_cell, limits.max_calls_per_session)
         self._broker = Broker(
             catalog,
             authorizer,

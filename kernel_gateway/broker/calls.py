@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from catalog import Effect, Operation
@@ -14,12 +14,13 @@ from kernel_gateway.audit.events import OperationCalled
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker.cell import Account, CallRecord, Cell
 from kernel_gateway.broker.marks import Mark, marks
-from kernel_gateway.broker.schemas import Schemas
+from kernel_gateway.broker.schemas import Schemas, size_of
 from kernel_gateway.broker.seal import Link, clean, seal
 from kernel_gateway.broker.services import Services, asker, insist, quoted
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import BlobHandle
 from kernel_gateway.limits.idempotency import upstream_key
+from kernel_gateway.policy.request import Decision
 from kernel_gateway.policy.risk import risk_of
 from kernel_gateway.upstreams.base import Upstream, UpstreamAnswer, UpstreamError
 
@@ -85,10 +86,10 @@ class Calls:
     async def _call(self, head: Mapping[str, Any], account: Account, cell: Cell, entry: _Entry) -> Any:
         operation = self._lookup(head.get("operation"), cell.principal)
         entry.operation, entry.effect = operation.id, operation.effect
-        approver = self._authorise(operation, account, cell, entry)
+        decision = self._authorise(operation, head.get("arguments"), account, cell, entry)
         arguments, entry.request_bytes = self._schemas.check_arguments(operation, head.get("arguments", {}))
-        if approver:
-            await self._agreed(operation, arguments, approver, account, cell, entry)
+        if decision.approver:
+            decision = await self._agreed(operation, arguments, decision.approver, account, cell, entry)
         arguments, key = self._split_key(operation, arguments, cell.principal)
         upstream = self._services.upstream(operation.server)
         answer = await self._send(operation, upstream, arguments, key, cell)
@@ -97,7 +98,7 @@ class Calls:
             limit = self._services.settings.max_answer_bytes
             raise UpstreamError("upstream_invalid", f"`{operation.server}` answered with more than {limit} bytes")
         self._schemas.check_answer(operation, answer.body)
-        return self._sealed(operation, upstream, arguments, answer, cell)
+        return self._sealed(operation, upstream, arguments, answer, decision.blocked_fields, cell)
 
     def _lookup(self, name: object, principal: Principal) -> Operation:
         operation = self._services.catalog.get(name) if isinstance(name, str) else None
@@ -107,41 +108,28 @@ class Calls:
         hint = f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else "search_tools() finds names"
         raise GatewayError("not_found", f"{quoted(name)} is not an operation; {hint}")
 
-    def _authorise(self, operation: Operation, account: Account, cell: Cell, entry: _Entry) -> str:
+    def _authorise(
+        self, operation: Operation, arguments: object, account: Account, cell: Cell, entry: _Entry
+    ) -> Decision:
         """Decides on the counts before this call, and counts it in the same step: nothing can come between.
 
-        Returns who has to agree to its actual arguments first, or "".
+        With an `approver` it is allowed once that one has agreed to its actual arguments.
         """
-        decision = self._services.decide(
-            "call",
-            operation.id,
-            operation.scope,
-            account,
-            cell,
-            risk=risk_of(operation),
-            approved=cell.covers(operation),
-        )
-        entry.rule = decision.rule
-        if needs_approval := decision.code == "approval_required":
-            entry.rule = "approval"
+        decision = self._decide(operation, arguments, account, cell, entry, approved=cell.covers(operation))
+        if decision.code == "approval_required":
+            decision = replace(decision, approver=decision.approver or "person")
         else:
             insist(decision)
-        self._take(operation, cell, entry)
-        cell.calls += 1
-        account.calls += 1
-        if needs_approval:
-            return decision.approver
-        if cell.asks_each(operation):
-            return cell.approver
-        entry.decision = "allow"
-        return ""
-
-    def _take(self, operation: Operation, cell: Cell, entry: _Entry) -> None:
+            if cell.asks_each(operation):
+                decision = replace(decision, approver=cell.approver)
         try:
             cell.take(operation)
         except GatewayError:
             entry.rule = "plan"
             raise
+        _count(operation, account, cell, 1)
+        entry.decision = "deny" if decision.approver else "allow"
+        return decision
 
     async def _agreed(
         self,
@@ -151,7 +139,7 @@ class Calls:
         account: Account,
         cell: Cell,
         entry: _Entry,
-    ) -> None:
+    ) -> Decision:
         """Waits for the answer, and decides once more: a token, a scope or the policy may be another by then."""
         if cell.ask is None:
             raise GatewayError("approval_required", f"`{operation.id}` needs an approval, and nobody can be asked here")
@@ -160,12 +148,39 @@ class Calls:
         except asyncio.CancelledError:
             cell.unanswered.append(operation.id)
             raise
-        decision = self._services.decide(
-            "call", operation.id, operation.scope, account, cell, risk=risk_of(operation), approved=True, counted=1
-        )
-        entry.rule = decision.rule
+        _count(operation, account, cell, -1)  # this call is not one of those before it
+        decision = self._decide(operation, arguments, account, cell, entry, approved=True)
+        _count(operation, account, cell, 1)
         insist(decision)
         entry.decision = "allow"
+        return decision
+
+    def _decide(
+        self,
+        operation: Operation,
+        arguments: object,
+        account: Account,
+        cell: Cell,
+        entry: _Entry,
+        *,
+        approved: bool,
+    ) -> Decision:
+        given = arguments if isinstance(arguments, dict) else {}
+        upstream = self._services.upstreams.get(operation.server)
+        decision = self._services.decide(
+            "call",
+            operation.id,
+            operation.scope,
+            account,
+            cell,
+            approved=approved,
+            risk=risk_of(operation),
+            has_idempotency_key=isinstance(given.get(_key_name(operation)), str),
+            argument_bytes=size_of(given),
+            host=upstream.host if upstream else "",
+        )
+        entry.rule = decision.rule
+        return decision
 
     def _split_key(
         self, operation: Operation, arguments: dict[str, Any], principal: Principal
@@ -176,14 +191,7 @@ class Calls:
         """
         if operation.idempotency is Idempotency.NONE:
             return arguments, None
-        name = next(
-            (
-                each.name
-                for each in operation.parameters
-                if each.where == "header" and each.wire_name.lower() == _KEY_HEADER
-            ),
-            "",
-        )
+        name = _key_name(operation)
         given = arguments.get(name)
         rest = {each: value for each, value in arguments.items() if each != name}
         if not isinstance(given, str):
@@ -221,7 +229,13 @@ class Calls:
                 ) from error
 
     def _sealed(
-        self, operation: Operation, upstream: Upstream, arguments: Mapping[str, Any], answer: UpstreamAnswer, cell: Cell
+        self,
+        operation: Operation,
+        upstream: Upstream,
+        arguments: Mapping[str, Any],
+        answer: UpstreamAnswer,
+        blocked_fields: frozenset[str],
+        cell: Cell,
     ) -> Any:
         def mint(link: Link) -> BlobHandle:
             self._services.redactor.register(link.url)
@@ -241,7 +255,7 @@ class Calls:
         key = (operation.id, operation.digest)
         if (mark := self._marks.get(key)) is None:
             mark = self._marks[key] = marks(operation.answer)
-        value, handles = seal(answer.body, mark, upstream.storage, arguments, mint)
+        value, handles = seal(answer.body, mark, upstream.storage, arguments, mint, blocked_fields)
         is_small = answer.bytes_received + handles * _HANDLE_BYTES <= _SURELY_SMALL_BYTES
         if not is_small and len(_written(value)) > _MAX_VALUE_BYTES:
             message = f"the answer of `{operation.id}` is over {_MAX_VALUE_BYTES} bytes; ask for fewer results"
@@ -270,6 +284,27 @@ class Calls:
                 replayed=entry.replayed,
             )
         )
+
+
+def _count(operation: Operation, account: Account, cell: Cell, calls: int) -> None:
+    """Adds `calls` of `operation` to what was called, and to what was changed where it is a change."""
+    writes = calls if operation.effect is not Effect.READ else 0
+    cell.calls += calls
+    cell.writes += writes
+    account.calls += calls
+    account.writes += writes
+
+
+def _key_name(operation: Operation) -> str:
+    """The parameter that holds the caller's idempotency key; "" where the operation takes none."""
+    return next(
+        (
+            each.name
+            for each in operation.parameters
+            if each.where == "header" and each.wire_name.lower() == _KEY_HEADER
+        ),
+        "",
+    )
 
 
 def _asked(name: object) -> str:

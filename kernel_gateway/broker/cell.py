@@ -37,7 +37,8 @@ class Cell:
     (operation, arguments, approver) returns once it was approved and raises GatewayError otherwise; `unanswered` are
     the operations whose question ended with the cell.
 
-    `calls` counts the allowed calls, `requests` every message of any kind. A call has its place among the records from
+    `calls` counts the allowed calls, `writes` those of them that may change something, `requests` every message of any
+    kind. A call has its place among the records from
     its start, so that they stand in the order in which the cell asked, whichever ends first.
     """
 
@@ -50,6 +51,7 @@ class Cell:
     is_shared: bool = False
     ask: Ask | None = None
     calls: int = 0
+    writes: int = 0
     requests: int = 0
     unanswered: list[str] = field(default_factory=list)
     _made: dict[str, int] = field(default_factory=dict, repr=False)
@@ -93,5 +95,6 @@ class Account:
     session_id: str
     organisation: str
     calls: int = 0
+    writes: int = 0
     strays: int = 0
     flight: Flight = field(default_factory=Flight)

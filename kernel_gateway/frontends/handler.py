@@ -166,7 +166,7 @@ class NotFound(Handler):
         await super().prepare()
         raise GatewayError(
             "not_found",
-            f"there is nothing at this path; there are /mcp, /v1/sessions, /v1/approvals, /healthz, /readyz, {METADATA_PATH}",
+            f"nothing is here; there are /mcp, /v1/sessions, /v1/approvals, /healthz, /readyz, {METADATA_PATH}",
         )
 
 

@@ -141,9 +141,9 @@ def _without_title(schema: Mapping[str, Any]) -> dict[str, Any]:
 STATUS_OF_CODE = {
     "unauthenticated": "denied",
     "denied": "denied",
+    "approval_required": "denied",
     "misdirected": "denied",
     "plan_exceeded": "denied",
-    "approval_required": "denied",
     "approval_denied": "denied",
     "approval_changed": "denied",
     "approval_session": "denied",

@@ -6,16 +6,25 @@ from typing import Protocol
 from kernel_gateway.auth.principal import Principal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What is true at this moment. Counts are before the request that is being decided."""
+    """What is true at this moment. Counts are before the request that is being decided.
+
+    No field has a default: what a door forgot to say must not be taken for harmless.
+    """
 
     now: float
-    calls_this_cell: int = 0
-    calls_this_session: int = 0
-    has_turn: bool = True
-    risk: str = "low"
-    approved: bool = False
+    has_turn: bool  # a cell runs, and it is this one that asks
+    calls_this_cell: int
+    calls_this_session: int
+    writes_this_cell: int
+    writes_this_session: int
+    risk: str  # "low" | "medium" | "high" | "critical"
+    approved: bool
+    kill_switch: bool
+    has_idempotency_key: bool
+    argument_bytes: int
+    host: str  # that the request would go to, in lower case; "" where it goes nowhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +32,8 @@ class Request:
     """May `principal` do `action` on `resource`? `scope` is what the action needs."""
 
     principal: Principal
-    action: str  # "search" | "execute" | "call" | "read" | "delete" ...
-    resource: str  # an operation id or a session id; "" where there is none
+    action: str  # a key of policy.actions: "search" | "execute" | "call" | "blob_read" | "read" | "delete" ...
+    resource: str  # an operation's id for "call", a server's name for blobs, a session's id or "" for the rest
     scope: str
     context: Context
 
@@ -33,7 +42,8 @@ class Request:
 class Decision:
     """`rule` names what decided. If not allowed, `code` is a key of CODES, `reason` a line for the caller.
 
-    With `approval_required`, `approver` is "user" or "person".
+    With the code `approval_required` a yes would allow it: of the `approver` "user" or "person". With what is allowed
+    comes an obligation: fields of `blocked_fields`, in lower case, are taken out of the answer.
     """
 
     allowed: bool
@@ -41,11 +51,14 @@ class Decision:
     code: str = ""
     reason: str = ""
     approver: str = ""
+    blocked_fields: frozenset[str] = frozenset()
 
 
 class Authorizer(Protocol):
+    """Whatever decides: Cedar in this process, or a service that manages policies elsewhere."""
+
     @property
     def digest(self) -> str:
-        """Of everything that decides: another digest may decide otherwise."""
+        """Of everything that decisions depend on and a request does not say."""
 
     def decide(self, request: Request) -> Decision: ...

@@ -18,7 +18,7 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.handles import Handles
 from kernel_gateway.limits.settings import LimitSettings
-from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.policy.authorizer import baseline_authorizer
 from kernel_gateway.upstreams.http import connect
 from kernel_gateway.upstreams.settings import UpstreamSettings
 
@@ -243,9 +243,10 @@ class _scene:  # noqa: N801 - reads as a verb at its use
             clock=lambda: scene.now,
         )
         scene.handles = Handles(lambda: scene.now, scene.tokens)
+        catalog = Catalog.from_openapi(DOCUMENT, "store")
         scene.broker = Broker(
-            Catalog.from_openapi(DOCUMENT, "store"),
-            ScopeAuthorizer(self.limits.max_calls_per_cell, self.limits.max_calls_per_session),
+            catalog,
+            baseline_authorizer(catalog, self.limits.max_calls_per_cell, self.limits.max_calls_per_session),
             {"store": scene.upstream},
             scene.handles,
             scene,

@@ -16,7 +16,7 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.handles import Handles
 from kernel_gateway.limits.settings import LimitSettings
-from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.policy.authorizer import baseline_authorizer
 from kernel_gateway.reference.world import ReferenceWorldWarning, World
 from kernel_gateway.upstreams.asker import signer
 from kernel_gateway.upstreams.http import connect
@@ -86,7 +86,7 @@ async def inside(world):
     handles = Handles(time.time, secrets.token_hex)
     broker = Broker(
         world.catalog,
-        ScopeAuthorizer(20, 100),
+        baseline_authorizer(world.catalog, 20, 100),
         {"image_ops": upstream},
         handles,
         ledger,

@@ -132,8 +132,10 @@ async def test_execute_passes_what_was_asked_with_the_contracts_defaults(in_memo
         (
             "execute",
             {"code": "x", "sesion_id": "s"},
-            "unknown argument `sesion_id`; known are `code`, `session_id`, `timeout_seconds`, `request_id`, "
-            "`validate_only`, `approval_token`",
+            (
+                "unknown argument `sesion_id`; known are `code`, `session_id`, `timeout_seconds`, `request_id`, "
+                "`validate_only`, `approval_token`"
+            ),
         ),
     ],
 )
