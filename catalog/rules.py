@@ -148,7 +148,7 @@ def risk_only_raises(document: Mapping[str, Any], source: Source) -> Told:
     """`x-risk`, where it is said, is no milder than the effect: it asks for more care, never for less."""
     said, of_effect = source.text.get("x-risk"), source.text.get("x-effect")
     known = said in tuple(Risk) and of_effect in tuple(Effect)
-    if "x-risk" in source.text and not (known and may_say(Effect(of_effect), Risk(said))):
+    if "x-risk" in source.text and not (known and may_say(Effect(str(of_effect)), Risk(str(said)))):
         yield f"{source.pointer}/x-risk", f"must be one of {', '.join(Risk)}, and no milder than the effect"
 
 

@@ -1,4 +1,4 @@
-"""What a cell may call, and how often: the contract between what was approved and what the broker lets through. Pure."""
+"""What a cell may call, and how often: what was approved, and what the broker lets through. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ ANY = "*"  # in a plan: any operation that the caller may use
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`calls` has, by operation id, the most calls that one run may make; those of "*" come on top, whatever they call."""
+    """The most calls that one run may make, by operation id; those of "*" come on top, whatever they call."""
 
     calls: Mapping[str, int]
 
