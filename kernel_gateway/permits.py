@@ -187,7 +187,7 @@ class Permits:
             approver,
             principal,
             terms,
-            lambda until: of_cell(found.explanation, found.risk, lines, until),
+            lambda until: of_cell(found.explanation, lines, until),
             risk=found.risk,
             operations=found.operations,
             seconds=self.policy().token_ttl_seconds if approver == USER else self.settings.person_seconds,

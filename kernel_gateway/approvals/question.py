@@ -1,35 +1,26 @@
 """What an approver reads: our sentences, with the caller's words quoted, escaped and bounded, never cut. Pure."""
 
 import json
-import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from catalog import Operation
 from kernel_gateway.approvals.pending import moment
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.policy.review.quoting import quote
 
 _DOES = {
     "read": "reads and changes nothing",
     "write": "changes something",
     "delete": "deletes, which cannot be undone",
 }
-# Shown as nothing, though their category says letter, symbol or mark: fillers, the blank of braille, variations.
-_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 
 
-def quoted(text: str) -> str:
-    """`text` in quotation marks on one line, with all that hides, reorders or imitates a space made visible."""
-    shown = "".join(each if _is_plain(each) else f"<U+{ord(each):04X}>" for each in text)
-    return '"' + shown.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def of_cell(explanation: str, risk: str, lines: int, expires_at: float) -> str:
+def of_cell(explanation: str, lines: int, expires_at: float) -> str:
     """About a whole cell; `explanation` is the review's."""
     size = "1 line" if lines == 1 else f"{lines} lines"
     return (
-        f"An agent wants to run a cell of {size}. Risk: {risk}.\n\n{explanation}\n\n"
+        f"An agent wants to run a cell of {size}.\n\n{explanation}\n\n"
         f"Approve it? Nothing runs before you do. The question ends at {moment(expires_at)}."
     )
 
@@ -58,18 +49,11 @@ def of_call(
 
 def _shown(value: Any) -> str:
     if isinstance(value, str):
-        return quoted(value)
+        return quote(value, len(value))
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{quoted(str(key))}: {_shown(inner)}" for key, inner in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{quote(str(key), len(str(key)))}: {_shown(inner)}" for key, inner in value.items()) + "}"
+        )
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_shown, value)) + "]"
     return json.dumps(value)
-
-
-def _is_plain(character: str) -> bool:
-    return character == " " or (character.isprintable() and not _BLANK.match(character) and not _is_mark(character))
-
-
-def _is_mark(character: str) -> bool:
-    """Enclosing marks and piles of combining ones draw over what stands beside them."""
-    return unicodedata.category(character) in {"Me", "Mn"}

@@ -85,7 +85,7 @@ def mint(key: bytes, claims: Claims, terms: Terms) -> str:
     """`claims.id` is `apr_` and 32 hexadecimal digits. Equal inputs give equal tokens."""
     head = bytes.fromhex(claims.id.removeprefix("apr_")) + _TIMES.pack(claims.issued_at, claims.expires_at)
     hints = b"".join(_hint(key, head, code, terms) for code in _GROUPS)
-    return PREFIX + base64.urlsafe_b64encode(head + hints + _mac(key, head, terms)).decode().rstrip("=")
+    return PREFIX + base64.urlsafe_b64encode(head + hints + _mac(key, head + hints, terms)).decode().rstrip("=")
 
 
 def read(token: str) -> Claims:
@@ -97,7 +97,7 @@ def read(token: str) -> Claims:
 def verify(key: bytes, token: str, terms: Terms, now: float) -> Claims:
     """Raises GatewayError approval_session | _changed | _catalog | _policy | _state | _expired | _invalid."""
     head, hints, mac = _split(token)
-    if not hmac.compare_digest(mac, _mac(key, head, terms)):
+    if not hmac.compare_digest(mac, _mac(key, head + b"".join(hints.values()), terms)):
         agrees = [hmac.compare_digest(hints[code], _hint(key, head, code, terms)) for code in _GROUPS]
         is_ours = any(agrees)  # with all hints wrong it was made by hand, or with another key
         raise refusal(list(_GROUPS)[agrees.index(False)] if is_ours and not all(agrees) else "approval_invalid")
@@ -116,8 +116,9 @@ def _hint(key: bytes, head: bytes, code: str, terms: Terms) -> bytes:
     return hmac.digest(key, b"hint:" + code.encode() + b":" + head + _part(terms, code), hashlib.sha256)[:_HINT_BYTES]
 
 
-def _mac(key: bytes, head: bytes, terms: Terms) -> bytes:
-    return hmac.digest(key, b"approval:" + head + canonical(asdict(terms)), hashlib.sha256)
+def _mac(key: bytes, rest: bytes, terms: Terms) -> bytes:
+    """Over the rest of the token and the terms; the rest has one length, so that no byte can change sides."""
+    return hmac.digest(key, b"approval:" + rest + canonical(asdict(terms)), hashlib.sha256)
 
 
 def _split(token: str) -> tuple[bytes, dict[str, bytes], bytes]:

@@ -128,11 +128,13 @@ class CedarAuthorizer:
         return Decision(False, rule.id, rule.code, rule.line(values), rule.approver)
 
 
-def baseline_authorizer(catalog: Catalog, calls_per_cell: int, calls_per_session: int) -> CedarAuthorizer:
-    """The rules and settings of an installation that says nothing of its own."""
+def baseline_authorizer(
+    catalog: Catalog, calls_per_cell: int, calls_per_session: int, settings: PolicySettings | None = None
+) -> CedarAuthorizer:
+    """The rules of an installation that adds none, and its settings."""
     return CedarAuthorizer(
         RuleSet(baseline()),
-        PolicySettings(),
+        settings or PolicySettings(),
         catalog,
         calls_per_cell=calls_per_cell,
         calls_per_session=calls_per_session,

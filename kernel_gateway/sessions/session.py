@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from catalog import Operation
@@ -131,10 +131,10 @@ class Session:
         """
         request = asyncio.ensure_future(self._services.broker.answer(message, self.account, self._cell))
         self._requests.add(request)
+        request.add_done_callback(self._requests.discard)  # one that is cancelled is there until it has ended
         try:
             await asyncio.wait({request})
         finally:
-            self._requests.discard(request)
             request.cancel()
         if request.cancelled():
             return Message(
@@ -200,6 +200,7 @@ class Session:
 
     def _new_cell(self, permit: Permit, turn: Turn) -> Cell:
         pausing = self._services.pausing
+        permit = replace(permit, terms=replace(permit.terms, state=self.version))
 
         async def ask(operation: Operation, arguments: Mapping[str, Any], approver: str) -> None:
             assert pausing is not None

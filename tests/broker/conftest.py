@@ -19,6 +19,7 @@ from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.handles import Handles
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.policy.authorizer import baseline_authorizer
+from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.upstreams.http import connect
 from kernel_gateway.upstreams.settings import UpstreamSettings
 
@@ -203,11 +204,11 @@ async def scene(server):
 
 @pytest.fixture
 async def scene_with(server):
-    """scene_with(limits={...}, upstream={...})"""
+    """scene_with(limits={...}, upstream={...}, policy={...})"""
     opened = []
 
-    async def make(limits=None, upstream=None):
-        context = _scene(server, limits, upstream)
+    async def make(limits=None, upstream=None, policy=None):
+        context = _scene(server, limits, upstream, policy)
         opened.append(context)
         return await context.__aenter__()
 
@@ -217,8 +218,9 @@ async def scene_with(server):
 
 
 class _scene:  # noqa: N801 - reads as a verb at its use
-    def __init__(self, server, limits=None, upstream=None):
+    def __init__(self, server, limits=None, upstream=None, policy=None):
         self.server, self.limits, self.upstream = server, LimitSettings(**limits or {}), upstream or {}
+        self.policy = PolicySettings(**{"auto_approve_risk": "critical", **(policy or {})})
 
     async def __aenter__(self):
         scene = Scene(events=[], now=1000.0, ids=itertools.count(1), server=self.server)
@@ -246,7 +248,9 @@ class _scene:  # noqa: N801 - reads as a verb at its use
         catalog = Catalog.from_openapi(DOCUMENT, "store")
         scene.broker = Broker(
             catalog,
-            baseline_authorizer(catalog, self.limits.max_calls_per_cell, self.limits.max_calls_per_session),
+            baseline_authorizer(
+                catalog, self.limits.max_calls_per_cell, self.limits.max_calls_per_session, self.policy
+            ),
             {"store": scene.upstream},
             scene.handles,
             scene,

@@ -17,6 +17,7 @@ from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.handles import Handles
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.policy.authorizer import baseline_authorizer
+from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.reference.world import ReferenceWorldWarning, World
 from kernel_gateway.upstreams.asker import signer
 from kernel_gateway.upstreams.http import connect
@@ -86,7 +87,7 @@ async def inside(world):
     handles = Handles(time.time, secrets.token_hex)
     broker = Broker(
         world.catalog,
-        baseline_authorizer(world.catalog, 20, 100),
+        baseline_authorizer(world.catalog, 20, 100, PolicySettings(auto_approve_risk="critical")),
         {"image_ops": upstream},
         handles,
         ledger,
