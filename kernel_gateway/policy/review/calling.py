@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from kernel_gateway.policy.plan import ANY
 from kernel_gateway.policy.review import hiding
-from kernel_gateway.policy.review.names import Names, Ref, Refs, root
+from kernel_gateway.policy.review.names import Ref, Refs, root
 from kernel_gateway.policy.review.repeats import repeats
 from kernel_gateway.policy.review.source import children
 from kernel_gateway.policy.review.vocabulary import EAGER, GIVEN, HIDING_NAMES, LOOKING, ONCE
@@ -16,6 +16,7 @@ from kernel_gateway.policy.review.vocabulary import EAGER, GIVEN, HIDING_NAMES, 
 if TYPE_CHECKING:
     from kernel_gateway.policy.review.reader import Reader
 
+MAX_PAIRS = 1_000  # of lists for `call_tools` that are read in one cell; what has more counts as not known
 _ATTRIBUTES = ("getattr", "setattr", "delattr")
 
 
@@ -101,45 +102,34 @@ def _named(reader: Reader, name: ast.AST, arguments: ast.AST | None, times: int)
 def _pairs(reader: Reader, node: ast.AST, times: int, depth: int = 8) -> bool:
     """Notes each pair of a list of calls; False where it is not plain which they are."""
     names = reader.names
-    if depth == 0:
+    reader.pairs += 1
+    if depth == 0 or reader.pairs > MAX_PAIRS:
         return False
     if isinstance(node, ast.List | ast.Tuple):
-        if not all(isinstance(each, ast.Tuple | ast.List) and len(each.elts) == 2 for each in node.elts):
-            return False
-        for each in node.elts:
-            assert isinstance(each, ast.Tuple | ast.List)
-            _named(reader, each.elts[0], each.elts[1], times)
-        return True
+        return all(_pair(reader, each, times) for each in node.elts)
     if isinstance(node, ast.ListComp | ast.GeneratorExp):
-        inner = reader.times(times, repeats(node, names))
-        return _pairs(reader, ast.List([node.elt]), inner, depth - 1)
+        return _pair(reader, node.elt, reader.times(times, repeats(node, names)))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         return _pairs(reader, node.left, times, depth - 1) and _pairs(reader, node.right, times, depth - 1)
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
         return _pairs(reader, node.left, reader.most, depth - 1)
-    if isinstance(node, ast.Name) and names.values.get(node.id) and node.id not in names.helpers:
-        grown = _grown(names, node.id)
-        whole = names.bound[node.id] == len(names.values[node.id]) and grown is not None
-        return whole and all(_pairs(reader, each, times, depth - 1) for each in names.values[node.id]) and all(
-            _pairs(reader, ast.List([each]), reader.most, depth - 1) for each in grown or ()
-        )  # fmt: skip
-    return False
+    if not isinstance(node, ast.Name) or node.id in names.reshaped:
+        return False
+    given, appended = names.values.get(node.id, []), names.appended.get(node.id, [])
+    whole = 0 < len(given) == names.bound[node.id]
+    return (
+        whole
+        and all(_pairs(reader, each, times, depth - 1) for each in given)
+        and all(_pair(reader, each, reader.most) for each in appended)
+    )
 
 
-def _grown(names: Names, name: str) -> list[ast.expr] | None:
-    """What is appended to the list of that name; None where it changes otherwise."""
-    if name not in names.resized:
-        return []
-    found = []
-    for each in names.calls:
-        function = each.func
-        if not (isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name)):
-            continue
-        if function.value.id == name:
-            if function.attr != "append" or len(each.args) != 1:
-                return None
-            found.append(each.args[0])
-    return found or None
+def _pair(reader: Reader, node: ast.AST, times: int) -> bool:
+    reader.pairs += 1
+    if reader.pairs > MAX_PAIRS or not isinstance(node, ast.Tuple | ast.List) or len(node.elts) != 2:
+        return False
+    _named(reader, node.elts[0], node.elts[1], times)
+    return True
 
 
 def _of_name(reader: Reader, node: ast.Call, name: str, arguments: list[ast.expr], times: int) -> None:
@@ -168,6 +158,7 @@ def _of_name(reader: Reader, node: ast.Call, name: str, arguments: list[ast.expr
 
 def _of_method(reader: Reader, node: ast.Call, function: ast.Attribute, arguments: list[ast.expr], times: int) -> None:
     names, base = reader.names, function.value
+    _open(reader, function)
     module = names.modules.get(base.id, "") if isinstance(base, ast.Name) else ""
     if function.attr in names.methods:
         reader.visit(base, times)

@@ -50,7 +50,8 @@ def explain(
     if ANY in plan.calls:
         count = plan.calls[ANY]
         lines.append(
-            f"What else it calls shows only while it runs: any operation allowed to it, at most {count} calls."
+            f"What {'else ' if operations else ''}it calls shows only while it runs: any operation allowed to it,"
+            f" at most {count} calls."
         )
     lines += _cut([f"{_place(each)}: {each.message}." for each in violations], "more warnings")
     if imports:
@@ -74,8 +75,8 @@ def _times(count: int, most: int) -> str:
 
 def _with(operation: Operation, given: Mapping[str, ast.expr], names: Names) -> str:
     known = {parameter.name for parameter in operation.parameters}
-    parts = [f"{name if name in known else quote(name)} is {shown(value, names)}" for name, value in given.items()]
-    return f"There, {'; '.join(_cut(parts, 'more'))}"
+    parts = [f"{name if name in known else quote(name)} {shown(value, names)}" for name, value in given.items()]
+    return f"With {'; '.join(_cut(parts, 'more'))}"
 
 
 def shown(value: ast.AST, names: Names, nesting: int = 0) -> str:

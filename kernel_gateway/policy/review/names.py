@@ -51,11 +51,14 @@ class Names:
         self.bound: Counter[str] = Counter()
         self.values: dict[str, list[ast.expr]] = {}  # of plain assignments
         self.resized: set[str] = set()
+        self.appended: dict[str, list[ast.expr]] = {}
+        self.reshaped: set[str] = set()  # changed by more than `append`
+        self.lengths: dict[str, int | None] = {}  # what `repeats` found
+        self._texts: dict[str, frozenset[str]] = {}
         self.defined: set[str] = set()  # functions and classes
         self.methods: set[str] = {name[1:] for name in helpers if name.startswith(".")}
         self.modules: dict[str, str] = {}  # name -> the module it was imported as
-        self.calls: list[ast.Call] = []
-        self.called: set[ast.AST] = set()  # the functions of those
+        self.called: set[ast.AST] = set()  # functions of calls
         self._first_read: dict[str, int] = {}  # name -> line, and the same where it is bound
         self._first_bound: dict[str, int] = {}
         self._refs: dict[str, Refs] = {name: frozenset((Ref("tool", name),)) for name in CALLERS}
@@ -99,7 +102,9 @@ class Names:
         return self.refs(node) if isinstance(root(node), ast.Name) else NOTHING
 
     def _part(self, base: Ref, name: str) -> Iterator[Ref]:
-        if base.kind == "client" and name in self.client:
+        if base.kind == "inside":
+            yield base
+        elif base.kind == "client" and name in self.client:
             yield Ref("tool" if name in CALLERS else "server", name)
         elif base.kind == "client":
             if name not in CLIENT_VALUES:
@@ -118,11 +123,17 @@ class Names:
             return both[0] | both[1] if all(both) else frozenset()
         if isinstance(node, ast.JoinedStr) and all(isinstance(part, ast.Constant) for part in node.values):
             return frozenset(("".join(str(part.value) for part in node.values if isinstance(part, ast.Constant)),))
-        if isinstance(node, ast.Name) and node.id in self.values and self.bound[node.id] == len(self.values[node.id]):
-            found = [self.texts(value) for value in self.values[node.id] if not isinstance(value, ast.Name)]
-            if len(found) == len(self.values[node.id]) and all(found):
-                return frozenset().union(*found)
-        return frozenset()
+        return self._texts_of(node.id) if isinstance(node, ast.Name) else frozenset()
+
+    def _texts_of(self, name: str) -> frozenset[str]:
+        """Of a name that is only ever given such; worked out once, and nothing where it leads back to itself."""
+        if name not in self._texts:
+            self._texts[name] = frozenset()
+            values = self.values.get(name, [])
+            found = [self.texts(value) for value in values if not isinstance(value, ast.Name)]
+            if len(found) == len(values) == self.bound[name] and all(found):
+                self._texts[name] = frozenset().union(*found)
+        return self._texts[name]
 
     def once(self, node: ast.AST) -> ast.AST:
         """The one expression that a name was given; `node` itself where it is none, or has several."""
@@ -164,7 +175,7 @@ class Names:
         for target in node.targets:
             self._give(target, node.value)
         if isinstance(node.value, ast.Name):
-            self.resized.add(node.value.id)  # two names of one list
+            self._resize(node.value.id, [])  # two names of one list
 
     def _annotate(self, node: ast.AnnAssign | ast.NamedExpr) -> None:
         if node.value is not None:
@@ -224,18 +235,26 @@ class Names:
             self.bound[name] += 1
 
     def _call(self, node: ast.Call) -> None:
-        self.calls.append(node)
         self.called.add(node.func)
         function = node.func
         if isinstance(function, ast.Attribute):
             if function.attr in RESIZING and isinstance(function.value, ast.Name):
-                self.resized.add(function.value.id)
-        elif not (isinstance(function, ast.Name) and function.id in KEEPING):
-            self.resized |= {each.id for each in node.args if isinstance(each, ast.Name)}
+                self._resize(function.value.id, node.args if function.attr == "append" else [])
+        elif not (isinstance(function, ast.Name) and function.id in KEEPING | CALLERS):
+            for each in node.args:
+                if isinstance(each, ast.Name):
+                    self._resize(each.id, [])
+
+    def _resize(self, name: str, appended: list[ast.expr]) -> None:
+        self.resized.add(name)
+        if appended:
+            self.appended.setdefault(name, []).extend(appended)
+        else:
+            self.reshaped.add(name)
 
     def _subscript(self, node: ast.Subscript) -> None:
         if not isinstance(node.ctx, ast.Load) and isinstance(node.value, ast.Name):
-            self.resized.add(node.value.id)
+            self._resize(node.value.id, [])
 
     def _bind_text(self, node: ast.AST) -> None:
         name = getattr(node, "name", None) or getattr(node, "rest", None)

@@ -7,13 +7,17 @@ from kernel_gateway.policy.review.names import Names
 _SAME_LENGTH = frozenset(("enumerate", "list", "reversed", "sorted", "tuple", "set", "filter", "frozenset"))
 
 
-def repeats(node: ast.AST, names: Names, depth: int = 8) -> int | None:
-    """None where only the run can tell. `depth` bounds how far one name is followed to the next."""
+def repeats(node: ast.AST, names: Names, depth: int = 16) -> int | None:
+    """None where only the run can tell. `depth` bounds how far one thing is followed to the next."""
     if depth == 0:
         return None
     if isinstance(node, ast.Name):
-        given = names.once(node)
-        return None if given is node or node.id in names.resized else repeats(given, names, depth - 1)
+        if node.id not in names.lengths:
+            given = names.once(node)
+            names.lengths[node.id] = None  # so that a name that leads back to itself has no length
+            if given is not node and node.id not in names.resized:
+                names.lengths[node.id] = repeats(given, names, depth - 1)
+        return names.lengths[node.id]
     if isinstance(node, ast.List | ast.Tuple | ast.Set):
         return None if any(isinstance(each, ast.Starred) for each in node.elts) else len(node.elts)
     if isinstance(node, ast.Dict):
