@@ -9,12 +9,14 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import catalog.__main__ as catalog_commands
-from kernel_gateway import __version__, commands
+from kernel_gateway import __version__, commands, policy_commands
 from kernel_gateway.config import environment, load
 from kernel_gateway.errors import ConfigError, GatewayError
+from kernel_gateway.gateway import SCOPES
+from kernel_gateway.policy.entities import RISKS
 from kernel_gateway.reference.issuer import MAX_TOKEN_SECONDS
 from kernel_gateway.settings import Settings
 
@@ -92,8 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(quiet_world=False)
     every = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: commands.Command, text: str) -> argparse.ArgumentParser:
-        added = every.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    def command(name: str, run: commands.Command, text: str, within: Any = every) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = within.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         added.add_argument("--config", type=Path, metavar="FILE", help="the TOML file with the settings")
         added.set_defaults(run=run)
         return added
@@ -132,6 +134,21 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument(
         "--ttl", default=3600, type=_ttl, metavar="SECONDS", help="how long it lives: 3600 by default, 30 days at most"
     )
+    policy = every.add_parser("policy", help="check a file of policies, or explain which rule decides and why")
+    each = policy.add_subparsers(required=True, metavar="COMMAND")
+    check = command("check", policy_commands.check, "try policies as the service would take them", each)
+    check.add_argument("files", nargs="*", type=Path, metavar="FILE", help="beside those of policy.files")
+    explain = command("explain", policy_commands.explain, "say which rule decides a question, and why", each)
+    explain.add_argument("--subject", required=True, type=_words, metavar="NAME", help="who asks")
+    text = f"an operation's id, or an action of the service: {', '.join(SCOPES)}"
+    explain.add_argument("--operation", required=True, type=_words, metavar="ID", help=text)
+    explain.add_argument("--role", default="dev", metavar="ROLE", help="dev by default")
+    explain.add_argument("--org", default="acme", metavar="NAME", help="the organisation, acme by default")
+    explain.add_argument("--client", default="agent", metavar="NAME", help="agent by default")
+    explain.add_argument("--scope", metavar='"A B"', help="what the token carries; by default just what is needed")
+    explain.add_argument("--risk", choices=tuple(RISKS), help="by default the operation's own")
+    explain.add_argument("--approved", action="store_true", help="as if everybody who has to had said yes")
+    explain.add_argument("--json", action="store_true", help="one object")
     command("config", commands.config, "print the effective settings, secrets masked")
     every.add_parser("catalog", help="search, lint, show or review the operations", add_help=False)
     return parser

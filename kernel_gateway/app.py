@@ -118,7 +118,7 @@ async def running(
     `policy` reads the `[policy]` section as it is written now; without it only its files can change.
     `unsafe` is what only a person at the command line may say: it allows `none`, and every answer shows it.
     """
-    served, unreviewed = _catalog(settings)
+    served, unreviewed = served_catalog(settings)
     sweep()
     warning = unsafe_warning(settings) if unsafe else ""
     check_launcher(settings, unsafe=unsafe)  # said now, not to the first caller
@@ -215,7 +215,7 @@ async def running(
         yield App(settings, gateway, warning, verifier, tuple(unreviewed), journal, keys.secret("request-state"), clock)
 
 
-def _catalog(settings: Settings) -> tuple[Catalog, list[str]]:
+def served_catalog(settings: Settings) -> tuple[Catalog, list[str]]:
     """What is served, and the ids of what nobody has reviewed. Raises ConfigError."""
     try:
         served, unreviewed = load_served(settings.catalog.specs, settings.catalog.reviewed)

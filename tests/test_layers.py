@@ -40,6 +40,7 @@ LAYERS = [
     "kernel_gateway.demo",
     "kernel_gateway.garbage",
     "kernel_gateway.commands",
+    "kernel_gateway.policy_commands",
     "kernel_gateway.__main__",
 ]
 ALONE = {"catalog", "kernel_ext"}  # these import nothing of ours

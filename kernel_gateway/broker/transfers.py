@@ -12,9 +12,8 @@ from kernel_gateway.broker.cell import Account, Cell
 from kernel_gateway.broker.services import Services, insist
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import BlobHandle, Direction
+from kernel_gateway.policy.actions import RISK_OF_EFFECT
 from kernel_gateway.upstreams.base import UpstreamError
-
-_RISK = {"read": "low", "write": "medium"}
 
 
 class Transfers:
@@ -80,7 +79,7 @@ class Transfers:
         if not isinstance(id_, str):
             raise GatewayError("invalid", "`handle` must be the id of a blob")
         handle = self._services.handles.look(id_, account.organisation, account.session_id, direction)
-        risk, host = _RISK[direction], httpx2.URL(handle.url).netloc.decode()
+        risk, host = RISK_OF_EFFECT[direction], httpx2.URL(handle.url).netloc.decode()
         insist(
             self._services.decide(
                 f"blob_{direction}",

@@ -15,7 +15,7 @@ DOORS: Mapping[str, str] = {
     "approve": "approve",
 }
 BLOBS = frozenset(("blob_read", "blob_write"))
-EFFECTS = frozenset(("read", "write", "delete"))
+RISK_OF_EFFECT: Mapping[str, str] = {"read": "low", "write": "medium", "delete": "high"}
 ACTIONS = frozenset((CALL, *DOORS, *BLOBS))
 
 GROUPS: Mapping[str, frozenset[str]] = {

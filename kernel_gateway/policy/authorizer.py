@@ -99,16 +99,15 @@ class CedarAuthorizer:
             view.entities,
             SCHEMA,
         )
-        of_number = [self.rules.by_id[id_] for id_ in slice_.ids]
         diagnostics = result.diagnostics
         if diagnostics.errors or result.decision is cedarpy.Decision.NoDecision:
-            numbers = [int(each) for error in diagnostics.errors for each in _POLICY.findall(error)]
-            broken = tuple(of_number[each] for each in dict.fromkeys(numbers))
-            return Finding(_broken(broken), broken=broken, considered=len(of_number))
-        deciding = [of_number[int(each.removeprefix("policy"))] for each in diagnostics.reasons]
+            named = [int(match[1]) for error in diagnostics.errors if (match := _POLICY.search(error))]
+            broken = tuple(slice_.rules[number] for number in named)
+            return Finding(_broken(broken), broken=broken, considered=len(slice_.rules))
+        deciding = [slice_.rules[int(each.removeprefix("policy"))] for each in diagnostics.reasons]
         deciding.sort(key=lambda rule: self.rules.rank[rule.id])
         decision = self._decision(request, result.decision is cedarpy.Decision.Allow, deciding)
-        return Finding(decision, tuple(deciding), considered=len(of_number))
+        return Finding(decision, tuple(deciding), considered=len(slice_.rules))
 
     def _decision(self, request: Request, allowed: bool, deciding: list[Rule]) -> Decision:
         if not deciding:

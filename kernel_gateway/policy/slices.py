@@ -31,9 +31,9 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """`ids` in the order of `policies`, whose parser calls them policy0, policy1 ..."""
+    """`rules` in the order of `policies`, where they are called policy0, policy1 ..."""
 
-    ids: tuple[str, ...]
+    rules: tuple[Rule, ...]
     policies: cedarpy.PolicySet = field(repr=False)
 
 
@@ -50,15 +50,15 @@ class Slices:
         if (found := self._slices.get(facts)) is None:
             if len(self._slices) >= MAX_SLICES:
                 self._slices.clear()
-            found = self._slices[facts] = self._set([rule for rule in self._rules if applies(rule, facts)])
+            found = self._slices[facts] = self._set(tuple(rule for rule in self._rules if applies(rule, facts)))
         return found
 
-    def _set(self, rules: list[Rule]) -> Slice:
+    def _set(self, rules: tuple[Rule, ...]) -> Slice:
         ids = tuple(rule.id for rule in rules)
         if (found := self._sets.get(ids)) is None:
             if len(self._sets) >= MAX_SETS:
                 self._sets.clear()
-            found = self._sets[ids] = Slice(ids, policy_set(rules))
+            found = self._sets[ids] = Slice(rules, policy_set(rules))
         return found
 
 

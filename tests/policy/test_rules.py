@@ -1,7 +1,11 @@
 """What is said of a policy file that cannot be used: which file, which policy, what to write instead."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+from kernel_gateway.policy import golden
 from kernel_gateway.policy.rule_set import RuleSet
 from kernel_gateway.policy.rules import PolicyError, baseline, parse
 from tests.policy.questions import authorizer, question
@@ -65,3 +69,13 @@ def test_a_name_in_the_settings_that_no_operation_has_is_refused():
         assert str(caught.value).startswith(
             f"`policy.{key}`: no operation is called `golden:lok`; did you mean `golden:"
         )
+
+
+def test_the_example_of_the_documents_is_a_rule_that_works():
+    document = (Path(__file__).parents[2] / "CONFIGURATION.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```cedar\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
+    console = authorizer(example)
+    golden.check(console.rules, golden.table())
+    role = {"role": "ui"}
+    assert console.decide(question(resource="golden:make", principal=role)).rule == "ui_reads_only"
+    assert console.decide(question(principal=role)).allowed and console.decide(question(resource="golden:make")).allowed

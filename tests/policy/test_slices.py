@@ -70,7 +70,7 @@ class Whole(Slices):
     """The whole set for every request."""
 
     def of(self, facts):
-        return Slice(tuple(rule.id for rule in self._rules), policy_set(self._rules))
+        return Slice(self._rules, policy_set(self._rules))
 
 
 questions = st.builds(

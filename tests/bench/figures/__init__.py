@@ -7,6 +7,7 @@ from tests.bench.figures.calls import call_http, call_no_op
 from tests.bench.figures.cells import cell, run
 from tests.bench.figures.leaks import leaks
 from tests.bench.figures.memory import memory
+from tests.bench.figures.policy import decision
 from tests.bench.figures.starting import burst, launch, session
 from tests.bench.measurement import Row
 from tests.bench.rig import Rig
@@ -21,6 +22,7 @@ FIGURES: dict[str, Figure] = {
     "run": run,
     "call-no-op": call_no_op,
     "call-http": call_http,
+    "decision": decision,
     "memory": memory,
     "bombs": bombs,
     "leaks": leaks,
