@@ -189,7 +189,7 @@ async def running(
             reachable,
             authorizer,
             queue,
-            lambda: settings.policy,
+            lambda: authorizer.source.settings,
             settings.approvals,
             limits.max_calls_per_cell,
             keys.secret("approvals"),

@@ -20,14 +20,34 @@ CRITICAL = "f = open\nexec('x = 1')\n" + DELETE
 
 
 @pytest.fixture
-async def service(run_folder, gateway_settings, world_and_app, hold):
+def by_person():
+    """Whether an operator's rule has every deletion approved by another person."""
+    return False
+
+
+@pytest.fixture
+async def service(run_folder, gateway_settings, world_and_app, hold, by_person):
     """As every service is by default: what cannot be undone is asked about."""
-    settings = gateway_settings(policy={"auto_approve_risk": "medium"}, approvals={"join_seconds": 0.2})
+    (run_folder / "own.cedar").write_text(DELETIONS_NEED_A_PERSON)
+    settings = gateway_settings(
+        policy={"auto_approve_risk": "medium", "files": [str(run_folder / "own.cedar")] if by_person else []},
+        approvals={"join_seconds": 0.2},
+    )
     world, app = await world_and_app(settings)
     bound = bind("127.0.0.1", 0)
     await hold(app.serving(bound))
     scopes = (*AGENT_SCOPES, *(operation.scope for operation in world.catalog.operations))
     return world, app, f"http://127.0.0.1:{bound.port}", world.mint("agent", " ".join(scopes))
+
+
+DELETIONS_NEED_A_PERSON = """
+@id("deletions_need_a_person")
+@code("approval_required")
+@approver("person")
+@reason("a deletion has to be approved by another person first")
+forbid (principal, action == Kernel::Action::"delete", resource)
+unless { context.approved };
+"""
 
 
 class User:
@@ -171,6 +191,28 @@ async def test_what_is_critical_waits_for_another_person(connect_as, person):
     result, _ = await agent.execute(CRITICAL, approval_token=asked["approval"]["token"])
     assert result["status"] == "ok", result
     assert len(user.asked) == 1  # the call, whose own risk is high
+
+
+@pytest.mark.parametrize("by_person", [True])
+async def test_a_call_that_needs_a_person_pauses_its_cell_and_goes_on_after_the_answer(connect, person):
+    user = User()
+    agent = await connect(user)
+    cell = "before = 41\n" + DELETE + "\nbefore + 1"
+    paused, content = await agent.execute(cell, request_id="r")
+    assert (paused["status"], paused["execution_count"], len(user.asked)) == ("paused", 1, 1)
+    assert paused["approval"].keys() == {"id", "expires_at"} and "code" not in paused
+    assert "waits for an approval" in content[0].text
+    still, _ = await agent.execute(cell, request_id="r")
+    assert (still["status"], still["approval"]) == ("paused", paused["approval"])
+    bob = await person()
+    (waiting,) = (await bob.get("/v1/approvals")).json()["approvals"]
+    assert (waiting["kind"], waiting["operations"]) == ("call", ["image_ops:cleanup_create"])
+    assert 'ids: ["job_11111111"]' in waiting["question"]
+    await bob.post(f"/v1/approvals/{waiting['id']}", json={"decision": "approve"})
+    result, _ = await agent.execute(cell, request_id="r")
+    assert (result["status"], result["result"], result["execution_count"]) == ("ok", "42", 1)
+    again, _ = await agent.execute(cell, request_id="r")
+    assert again == result
 
 
 async def test_what_a_person_denies_stays_denied(connect_as, person):
