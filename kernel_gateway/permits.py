@@ -55,6 +55,7 @@ class Permits:
     key: bytes
     clock: Callable[[], float]
     new_id: Callable[[str], str]
+    epoch: Callable[[], str] = str  # another one whenever everything that was agreed to before is void
 
     def read(self, principal: Principal, request: ExecuteRequest, session: Session | None) -> Review | ExecuteResult:
         """The review, or the refusal of a cell that may not run whoever agrees to it."""
@@ -105,7 +106,7 @@ class Permits:
 
     async def redeem(self, permit: Permit, request: ExecuteRequest, session: Session) -> Permit | ExecuteResult:
         """In the session's turn: what was agreed to must still be what is. Uses the approval up."""
-        now = replace(permit.terms, state=session.version, policy=self.authorizer.digest)
+        now = replace(permit.terms, state=session.version, policy=self._rules())
         if changed := difference(permit.terms, now):
             if permit.claims is not None:
                 raise refusal(changed)
@@ -117,7 +118,7 @@ class Permits:
                 return again
             permit = again
         if permit.claims is not None:
-            await self.queue.spend(permit.claims, session.id)
+            await self.queue.spend(permit.claims)
         return permit
 
     async def agree_to_call(self, principal: Principal, request: ExecuteRequest, session: Session) -> str:
@@ -152,9 +153,12 @@ class Permits:
             role=principal.role,
             state=session.version,
             catalog=self.catalog.digest,
-            policy=self.authorizer.digest,
+            policy=self._rules(),
             plan=plan,
         )
+
+    def _rules(self) -> str:
+        return self.authorizer.digest + self.epoch()
 
     def _decide(self, principal: Principal, session: Session, found: Review, *, approved: bool) -> Decision:
         context = replace(at_the_door(self.clock(), session.account), risk=found.risk, approved=approved)

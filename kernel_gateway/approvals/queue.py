@@ -168,9 +168,9 @@ class Queue:
             raise GatewayError("conflict", f"it was {pending.verdict} already")
         return await self._decide(pending, who, approve=approve)
 
-    async def spend(self, claims: Claims, session_id: str) -> None:
+    async def spend(self, claims: Claims) -> None:
         """Uses an approval up, durably, before what it allows begins. Raises GatewayError approval_used."""
-        if not await self._shelf.spend(claims.id, session_id, claims.expires_at, self._clock()):
+        if not await self._shelf.spend(claims.id, claims.expires_at, self._clock()):
             raise refusal("approval_used")
         if (pending := self._pending.pop(claims.id, None)) is not None:
             await self._shelf.remove(pending)

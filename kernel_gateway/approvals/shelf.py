@@ -1,6 +1,7 @@
 """Where approvals are kept: what they are about in the encrypted vault alone, and which ids were used in a table.
 
-The table holds ids and times: without the vault's key it says that somebody asked, and nothing else.
+The table holds ids and times: without the vault's key it says that somebody asked, and nothing else. In the vault each
+approval has a key of its own, which goes with it: the session may end before or after.
 """
 
 from sqlalchemy import Boolean, Column, Connection, Float, MetaData, String, Table, delete, insert, select
@@ -15,7 +16,6 @@ _approvals = Table(
     "approvals",
     _metadata,
     Column("id", String(64), primary_key=True),
-    Column("session_id", String(64), nullable=False),
     Column("expires_at", Float, nullable=False, index=True),
     Column("spent", Boolean, nullable=False),
 )
@@ -37,37 +37,35 @@ class Shelf:
     async def load(self) -> tuple[list[Pending], set[tuple[str, str]]]:
         """What an earlier process left waiting, oldest first, and the clients that have opened sessions."""
 
-        def rows(connection: Connection) -> tuple[list[tuple[str, str]], set[tuple[str, str]]]:
+        def rows(connection: Connection) -> tuple[list[str], set[tuple[str, str]]]:
             _metadata.create_all(connection)
             where = _approvals.c.spent.is_(False)
-            waiting = connection.execute(
-                select(_approvals.c.session_id, _approvals.c.id).where(where).order_by(_approvals.c.expires_at)
-            )
+            waiting = connection.execute(select(_approvals.c.id).where(where).order_by(_approvals.c.expires_at))
             agents = connection.execute(select(_agents.c.organisation, _agents.c.client))
-            return [(each[0], each[1]) for each in waiting], {(each[0], each[1]) for each in agents}
+            return list(waiting.scalars()), {(each[0], each[1]) for each in agents}
 
         waiting, agents = await self._database.run(rows)
-        contents = [await self._vault.get(session_id, _KIND, id_) for session_id, id_ in waiting]
+        contents = [await self._vault.get(id_, _KIND, id_) for id_ in waiting]
         return [read(content) for content in contents if content is not None], agents
 
     async def put(self, pending: Pending) -> None:
-        await self._vault.put(pending.terms.session, _KIND, pending.id, written(pending))
+        await self._vault.put(pending.id, _KIND, pending.id, written(pending))
 
         def row(connection: Connection) -> None:
             connection.execute(delete(_approvals).where(_approvals.c.id == pending.id))
-            connection.execute(insert(_approvals).values(**_row(pending.id, pending.terms.session, pending.expires_at)))
+            connection.execute(insert(_approvals).values(id=pending.id, expires_at=pending.expires_at, spent=False))
 
         await self._database.run(row)
 
     async def remove(self, pending: Pending) -> None:
-        await self._vault.delete(pending.terms.session, _KIND, pending.id)
+        await self._vault.delete_session(pending.id)
         await self._database.run(
             lambda connection: connection.execute(
                 delete(_approvals).where(_approvals.c.id == pending.id, _approvals.c.spent.is_(False))
             )
         )
 
-    async def spend(self, id_: str, session_id: str, expires_at: float, now: float) -> bool:
+    async def spend(self, id_: str, expires_at: float, now: float) -> bool:
         """True for the first who asks, once, also after a restart. Forgets what has expired: that is refused anyway."""
 
         def once(connection: Connection) -> bool:
@@ -76,7 +74,7 @@ class Shelf:
             if spent:
                 return False
             connection.execute(delete(_approvals).where(_approvals.c.id == id_))
-            connection.execute(insert(_approvals).values(**{**_row(id_, session_id, expires_at), "spent": True}))
+            connection.execute(insert(_approvals).values(id=id_, expires_at=expires_at, spent=True))
             return True
 
         return await self._database.run(once)
@@ -93,7 +91,3 @@ class Shelf:
             connection.execute(insert(_agents).values(organisation=organisation, client=client))
 
         await self._database.run(add)
-
-
-def _row(id_: str, session_id: str, expires_at: float) -> dict[str, object]:
-    return {"id": id_, "session_id": session_id, "expires_at": expires_at, "spent": False}

@@ -9,6 +9,7 @@ import json
 from typing import Any
 
 from mcp.server.mcpserver import Context
+from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from pydantic import BaseModel, Field
@@ -55,7 +56,7 @@ def answer_in(context: Context[Any, Any]) -> Answer | None:
 
 
 async def ask_now(context: Context[Any, Any], pending: Pending, seconds: float) -> Answer:
-    """Asks within the running call. Whoever says nothing in time, or closes the form, has not approved."""
+    """Asks within the running call. Whoever says nothing in time, closes the form, or cannot be asked, has not."""
     try:
         async with asyncio.timeout(seconds):
             said = await context.session.elicit_form(
@@ -63,7 +64,7 @@ async def ask_now(context: Context[Any, Any], pending: Pending, seconds: float) 
                 requested_schema=Form.model_json_schema(),
                 related_request_id=context.request_id,
             )
-    except TimeoutError:
+    except (TimeoutError, MCPError):
         return Answer(pending.id, False)
     return Answer(pending.id, _is_yes(said))
 

@@ -4,6 +4,7 @@ The law: a call that fails is a result with a `code`, never a protocol error and
 own argument validation would break it, so the tools are served here and only the protocol is the SDK's.
 """
 
+import asyncio
 import json
 import logging
 import secrets
@@ -31,7 +32,7 @@ from mcp.types import (
 
 from catalog.manifest import manifest
 from kernel_gateway import __version__
-from kernel_gateway.approvals.pending import Pending
+from kernel_gateway.approvals.pending import CALL, Pending
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.crash import crashed
 from kernel_gateway.errors import GatewayError
@@ -44,7 +45,7 @@ from kernel_gateway.frontends.progress import may_come_back, reporter
 from kernel_gateway.frontends.schema import ExecuteArguments, SearchArguments, parse
 from kernel_gateway.frontends.tools import INSTRUCTIONS, published
 from kernel_gateway.gateway import Gateway
-from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
+from kernel_gateway.sessions.result import Answer, ExecuteRequest, ExecuteResult
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +155,16 @@ class CodeMode(MCPServer[Any]):
                 return await executed(result, self._pictures, self._settings)
             if asks_in_answers(context):
                 return question(asked)
-            request = replace(request, answer=await ask_now(context, asked, asked.expires_at - self._clock()))
+            request = replace(request, answer=await self._asked(context, asked))
+
+    async def _asked(self, context: Context[Any, Any], asked: Pending) -> Answer:
+        """The user's answer. A call that is cancelled meanwhile takes its paused cell along, as it would a running one."""
+        try:
+            return await ask_now(context, asked, asked.expires_at - self._clock())
+        except asyncio.CancelledError:
+            if asked.kind == CALL:
+                await self._gateway.interrupt(self._principal_of(), asked.terms.session)
+            raise
 
     def _add_resources(self) -> None:
         @self.resource(

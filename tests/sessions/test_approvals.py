@@ -361,7 +361,7 @@ async def test_a_token_that_was_used_stays_used_over_a_restart(restarting):
     async with life() as agent:
         first = await agent.run(CREATE)
         token = first.approval.token
-        await agent.gateway._queue.spend(first.approval.pending.claims, first.session_id)
+        await agent.gateway._queue.spend(first.approval.pending.claims)
         assert await agent.code_of(CREATE, approval_token=token) == "approval_used"
         await agent.run(CREATE + "\n")  # another question of that session, which brings it back
     async with life() as agent:
