@@ -61,6 +61,7 @@ class Names:
         self.called: set[ast.AST] = set()  # functions of calls
         self._first_read: dict[str, int] = {}  # name -> line, and the same where it is bound
         self._first_bound: dict[str, int] = {}
+        self._outermost: set[str] = set()  # assigned by the cell itself, in no function or block
         self._refs: dict[str, Refs] = {name: frozenset((Ref("tool", name),)) for name in CALLERS}
         self._refs |= {each.server: frozenset((Ref("server", each.server),)) for each in catalog.operations}
         self.client = frozenset(self._refs)
@@ -131,15 +132,19 @@ class Names:
             self._texts[name] = frozenset()
             values = self.values.get(name, [])
             found = [self.texts(value) for value in values if not isinstance(value, ast.Name)]
-            if len(found) == len(values) == self.bound[name] and all(found):
+            if len(found) == len(values) == self.bound[name] and all(found) and self._is_of_this_cell(name):
                 self._texts[name] = frozenset().union(*found)
         return self._texts[name]
 
     def once(self, node: ast.AST) -> ast.AST:
         """The one expression that a name was given; `node` itself where it is none, or has several."""
         if isinstance(node, ast.Name) and self.bound[node.id] == 1 and len(self.values.get(node.id, ())) == 1:
-            return self.values[node.id][0]
+            return self.values[node.id][0] if self._is_of_this_cell(node.id) else node
         return node
+
+    def _is_of_this_cell(self, name: str) -> bool:
+        """Not of an earlier one, whose value a function's variable of the same name leaves as it is."""
+        return name not in self.helpers or (name in self._outermost and self.is_replaced(name))
 
     def is_free(self, name: str) -> bool:
         """Whether `name` means what Python or the client gave it."""
@@ -170,6 +175,10 @@ class Names:
                 self._define(target.id)
         for each, its in paired(target, value):
             self._give(each, its)
+
+    def _module(self, node: ast.Module) -> None:
+        assigned = [target for each in node.body if isinstance(each, ast.Assign) for target in each.targets]
+        self._outermost = {each.id for each in assigned if isinstance(each, ast.Name)}
 
     def _assign(self, node: ast.Assign) -> None:
         for target in node.targets:
@@ -277,6 +286,7 @@ _COLLECTORS: dict[type[ast.AST], Callable[..., None]] = {
     ast.MatchAs: Names._bind_text,
     ast.MatchMapping: Names._bind_text,
     ast.MatchStar: Names._bind_text,
+    ast.Module: Names._module,
     ast.Name: Names._name,
     ast.NamedExpr: Names._annotate,
     ast.Subscript: Names._subscript,

@@ -31,7 +31,7 @@ def review(
     if parsed.tree is None:
         return _unread(parsed.violations, max_calls)
     try:
-        names = Names(parsed.nodes, catalog, helpers)
+        names = Names(parsed.nodes, catalog, _mentioned(parsed.nodes, helpers))
         reader = Reader(names, max_calls, frozenset(denied_modules))
         look(reader, parsed.nodes)
         reader.read(parsed.tree)
@@ -41,6 +41,18 @@ def review(
     except RecursionError:
         return _unread((*parsed.violations, violation("hostile_syntax", 0)), max_calls)
     return _read(reader, tally, parsed.tree, parsed.violations)
+
+
+def _mentioned(nodes: Iterable[ast.AST], helpers: Mapping[str, Definition]) -> dict[str, Definition]:
+    """Those of the session's definitions that the cell can mean."""
+    said = {node.id for node in nodes if isinstance(node, ast.Name)}
+    said |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
+    said |= {f".{node.attr}" for node in nodes if isinstance(node, ast.Attribute)}
+    found: dict[str, Definition] = {}
+    while said := {name for name in said if name in helpers and name not in found}:
+        found |= {name: helpers[name] for name in said}
+        said = {ref.partition(":")[2] for name in said for ref in helpers[name].means if ref.startswith("def:")}
+    return found
 
 
 def _read(reader: Reader, tally: Tally, tree: ast.Module, before: Sequence[Violation]) -> Review:

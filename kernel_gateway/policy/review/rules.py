@@ -45,6 +45,7 @@ RULES: dict[str, Rule] = {
     "dynamic_import": Rule(HIGH, "a module is imported under a name made while the cell runs", opens=True),
     "namespace": Rule(HIGH, "{0} reaches every name of the session, by names made while the cell runs", opens=True),
     "magic": Rule(HIGH, "the command {0} is not Python and can run anything", opens=True),
+    "unreadable": Rule(HIGH, "the cell mixes Python with commands in a way that was not understood", opens=True),
     "shell": Rule(HIGH, "the shell command {0} is not Python and can run anything", opens=True),
     "kernel": Rule(HIGH, "{0} reaches the program that runs the cells", opens=True),
     "dunder": Rule(HIGH, "{0} reaches the inside of Python objects", opens=True),

@@ -8,6 +8,7 @@ from tests.bench.figures.cells import cell, run
 from tests.bench.figures.leaks import leaks
 from tests.bench.figures.memory import memory
 from tests.bench.figures.policy import decision
+from tests.bench.figures.reviewing import reviewing
 from tests.bench.figures.starting import burst, launch, session
 from tests.bench.measurement import Row
 from tests.bench.rig import Rig
@@ -24,6 +25,7 @@ FIGURES: dict[str, Figure] = {
     "call-http": call_http,
     "decision": decision,
     "memory": memory,
+    "review": reviewing,
     "bombs": bombs,
     "leaks": leaks,
 }

@@ -4,6 +4,7 @@ import ast
 import random
 import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
@@ -224,8 +225,17 @@ def test_a_module_is_denied_with_what_is_in_it_and_nothing_beside_it(denied, cod
 def test_every_rule_is_broken_by_one_of_the_cells_that_are_shown():
     shown = {each.rule for code in CODES for each in read(code).violations}
     elsewhere = {"too_large", "hostile_syntax", "denied_module", "not_python", "dynamic_attribute", "star_import",
-                 "odd_separator", "renamed", "unknown_operation"}  # fmt: skip
+                 "odd_separator", "renamed", "unknown_operation", "unreadable"}  # fmt: skip
     assert shown | elsewhere == set(RULES)
+
+
+def test_every_rule_is_in_the_table_of_the_specification():
+    text = (Path(__file__).parents[3] / "SPECIFICATION.md").read_text(encoding="utf-8")
+    table = text[text.index("### Violations") :].split("\n\n")[1].splitlines()[2:]
+    in_plan = {(True, False): "empty: the cell is refused", (False, True): "any operation", (False, False): "as read"}
+    assert table == [
+        f"| `{name}` | {rule.risk} | {in_plan[rule.refused, rule.opens]} |" for name, rule in RULES.items()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -238,6 +248,7 @@ def test_every_rule_is_broken_by_one_of_the_cells_that_are_shown():
         ("del image_ops", "client_changed"),
         ("image_ops.nothing()", "unknown_operation"),
         ("getattr(x, n)", "dynamic_attribute"),
+        ("f(x)[0].y?", "unreadable"),
     ],
 )
 def test_the_rule_is_broken(code, rule):

@@ -203,6 +203,16 @@ def test_the_plan_covers_what_later_cells_call_through_the_helpers_of_earlier_on
             {"image_ops:jobs_get": 50},
         ),
         ("later = (image_ops.jobs_get(id=n) for n in range(3))", "list(later)", {"image_ops:jobs_get": 50}),
+        (
+            "ids = list(range(30))",
+            "ids = [1, 2]\nfor n in ids:\n    image_ops.jobs_get(id=n)",
+            {"image_ops:jobs_get": 2},
+        ),
+        (
+            "ids = list(range(30))",
+            "def other():\n    ids = [1]\nfor n in ids:\n    image_ops.jobs_get(id=n)",
+            {"image_ops:jobs_get": 50},
+        ),
         ("async def get():\n    return image_ops.jobs_get(id=1)", "await get()", {"image_ops:jobs_get": 1}),
     ],
 )
