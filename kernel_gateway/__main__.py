@@ -135,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
         "--ttl", default=3600, type=_ttl, metavar="SECONDS", help="how long it lives: 3600 by default, 30 days at most"
     )
     policy = every.add_parser("policy", help="check a file of policies, or explain which rule decides and why")
-    each = policy.add_subparsers(required=True, metavar="COMMAND")
+    each = policy.add_subparsers(required=True, metavar="COMMAND", help="check or explain")
     check = command("check", policy_commands.check, "try policies as the service would take them", each)
     check.add_argument("files", nargs="*", type=Path, metavar="FILE", help="beside those of policy.files")
     explain = command("explain", policy_commands.explain, "say which rule decides a question, and why", each)

@@ -26,7 +26,8 @@ class Reloader:
     ) -> None:
         self._policies, self._settings = policies, settings
         self._record, self._clock = record, clock
-        self._seen = policies.source.digest  # of what was last looked at, or the complaint where it could not be read
+        # The digest of what was found, or the complaint where it could not be read: last dealt with, last looked at.
+        self._seen = self._last = policies.source.digest
         self._is_refused = False
 
     def __repr__(self) -> str:
@@ -47,25 +48,35 @@ class Reloader:
                 log.error("looking at the policy on disk failed: %s", places(error))
 
     def look(self) -> Event | None:
-        """What came of a change, where there is one. What cannot be used is refused once, and the old set stays."""
-        try:
-            source = Source.read(self._settings())
-        except ConfigError as error:
-            return self._refused(str(error), error)
-        if source.digest == self._seen:
+        """What came of a change, where there is one that was already there at the last look.
+
+        A file that is being written may be read half: without its end it may well be a set that permits more.
+        """
+        found = self._found()
+        key = found.digest if isinstance(found, Source) else str(found)
+        is_settled, self._last = key == self._last, key
+        if key == self._seen or not is_settled:
             return None
+        self._seen = key
+        return self._used(found) if isinstance(found, Source) else self._refused(found)
+
+    def _found(self) -> Source | ConfigError:
+        try:
+            return Source.read(self._settings())
+        except ConfigError as error:
+            return error
+
+    def _used(self, source: Source) -> Event:
         try:
             self._policies.use(source)
         except PolicyError as error:
-            return self._refused(source.digest, error)
-        self._seen, self._is_refused = source.digest, False
+            return self._refused(error)
+        self._is_refused = False
         rules, rollout = len(self._policies.current.rules.rules), source.settings.rollout
         log.warning("the policy was read again: %d rules, rollout %s", rules, rollout)
         return PolicyReloaded(at=self._clock(), policy=self._policies.digest, rollout=rollout, rules=rules)
 
-    def _refused(self, seen: str, error: ConfigError) -> Event | None:
-        if seen == self._seen:
-            return None
-        self._seen, self._is_refused = seen, True
+    def _refused(self, error: ConfigError) -> Event:
+        self._is_refused = True
         log.error("the policy on disk is refused, the one before it stays in force: %s", error)
         return PolicyRefused(at=self._clock(), policy=self._policies.digest)

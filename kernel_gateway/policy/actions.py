@@ -5,6 +5,7 @@ from collections.abc import Mapping
 CALL = "call"  # becomes the operation's effect
 
 DOORS: Mapping[str, str] = {
+    "admin": "admin",
     "search": "search",
     "execute": "execute",
     "create": "session_create",
@@ -24,6 +25,7 @@ GROUPS: Mapping[str, frozenset[str]] = {
     "delete": frozenset(("operate", "change", "in_cell", "use")),
     "blob_read": frozenset(("in_cell", "use")),
     "blob_write": frozenset(("in_cell", "change", "use")),
+    "admin": frozenset(),
     "search": frozenset(("use",)),
     "execute": frozenset(("use",)),
     "session_create": frozenset(("use",)),

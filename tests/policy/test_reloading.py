@@ -21,6 +21,14 @@ from tests.policy.questions import question
 NO_WRITES = '@id("own") @reason("not on Sundays") forbid (principal, action == Kernel::Action::"write", resource);'
 LOCKED = '@id("own") @reason("no") forbid (principal, action, resource);'
 COMPILER = Compiler(golden.CATALOG, 20, 100, b"secret")
+
+
+def settled(reloader):
+    """What comes of a change that is there at two looks."""
+    assert reloader.look() is None
+    return reloader.look()
+
+
 WRITE = question(resource="golden:make", risk="medium")
 
 
@@ -60,27 +68,27 @@ def test_nothing_happens_where_nothing_changed(reloader, disk):
     assert reloader.policies.current is before and reloader.notices() == []
 
 
-def test_a_changed_file_is_in_force_at_the_next_look(reloader, disk):
+def test_a_changed_file_is_in_force_once_it_is_settled(reloader, disk):
     before = reloader.policies.digest
     assert reloader.policies.decide(WRITE).allowed
     disk.own.write_text(NO_WRITES)
-    event = reloader.look()
+    event = settled(reloader)
     decision = reloader.policies.decide(WRITE)
     assert (decision.rule, decision.reason) == ("own", "not on Sundays")
     assert event == PolicyReloaded(at=7.0, policy=reloader.policies.digest, rollout="open", rules=21)
     assert reloader.policies.digest != before
     disk.own.write_text("")
-    assert isinstance(reloader.look(), PolicyReloaded)
+    assert isinstance(settled(reloader), PolicyReloaded)
     assert reloader.policies.decide(WRITE).allowed and reloader.policies.digest == before
 
 
 @pytest.mark.parametrize("rollout", ["pilot-read", "controlled-write", "canary", "open"])
-def test_one_changed_setting_is_in_force_at_the_next_look(reloader, disk, rollout):
+def test_one_changed_setting_is_in_force_once_it_is_settled(reloader, disk, rollout):
     disk.configure('read_only_mode = true\nrollout = "canary"\ncanary_share = 0')
-    assert isinstance(reloader.look(), PolicyReloaded)
+    assert isinstance(settled(reloader), PolicyReloaded)
     assert reloader.policies.decide(WRITE).rule == "canary"
     disk.configure(f'rollout = "{rollout}"\ncanary_share = 0')
-    assert reloader.look().rollout == rollout
+    assert settled(reloader).rollout == rollout
     told = {"pilot-read": "pilot_read", "canary": "canary"}
     assert reloader.policies.decide(WRITE).rule == told.get(rollout, "scope_held")
 
@@ -103,7 +111,7 @@ def test_what_cannot_be_used_keeps_the_old_set_and_says_why_once(reloader, disk,
     before = reloader.policies.current
     break_it(disk)
     with caplog.at_level(logging.ERROR, "kernel_gateway.reloading"):
-        assert reloader.look() == PolicyRefused(at=7.0, policy=before.digest)
+        assert settled(reloader) == PolicyRefused(at=7.0, policy=before.digest)
         assert reloader.look() is None
     (line,) = [record.getMessage() for record in caplog.records]
     assert says in line and "\n" not in line
@@ -112,16 +120,27 @@ def test_what_cannot_be_used_keeps_the_old_set_and_says_why_once(reloader, disk,
 
     disk.configure()
     disk.own.write_text(NO_WRITES)
-    assert isinstance(reloader.look(), PolicyReloaded)
+    assert isinstance(settled(reloader), PolicyReloaded)
     assert reloader.policies.decide(WRITE).rule == "own" and reloader.notices() == []
 
 
 def test_going_back_to_what_was_in_force_ends_the_refusal(reloader, disk):
     disk.own.write_text("forbid (")
-    assert isinstance(reloader.look(), PolicyRefused)
+    assert isinstance(settled(reloader), PolicyRefused)
     disk.own.write_text("")
-    assert isinstance(reloader.look(), PolicyReloaded)
+    assert isinstance(settled(reloader), PolicyReloaded)
     assert reloader.notices() == []
+
+
+def test_a_file_that_is_half_written_at_one_look_is_never_in_force(reloader, disk):
+    disk.own.write_text(NO_WRITES)
+    settled(reloader)
+    in_force = reloader.policies.current
+    for half in ("", NO_WRITES[:20], NO_WRITES):
+        disk.own.write_text(half)
+        assert reloader.look() is None
+    assert reloader.look() is None
+    assert reloader.policies.current is in_force and reloader.notices() == []
 
 
 def test_a_service_does_not_start_with_a_set_that_cannot_be_used(disk):
