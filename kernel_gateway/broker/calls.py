@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from catalog import Effect, Operation
@@ -13,18 +12,17 @@ from kernel_gateway.audit.bounds import UNKNOWN_OPERATION
 from kernel_gateway.audit.events import OperationCalled
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker.cell import Account, CallRecord, Cell
+from kernel_gateway.broker.entry import Entry
 from kernel_gateway.broker.marks import Mark, marks
-from kernel_gateway.broker.schemas import Schemas, size_of
+from kernel_gateway.broker.permission import Permission, key_name
+from kernel_gateway.broker.schemas import Schemas
 from kernel_gateway.broker.seal import Link, clean, seal
-from kernel_gateway.broker.services import Services, asker, insist, quoted
+from kernel_gateway.broker.services import Services, asker, quoted
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import BlobHandle
 from kernel_gateway.limits.idempotency import upstream_key
-from kernel_gateway.policy.request import Decision
-from kernel_gateway.policy.risk import risk_of
 from kernel_gateway.upstreams.base import Upstream, UpstreamAnswer, UpstreamError
 
-_KEY_HEADER = "idempotency-key"
 _KEY_BYTES = 16
 _MAX_VALUE_BYTES = 1024 * 1024 - 1024  # in a RESULT's head, once sealed; a kernel takes far more from its gateway
 _SURELY_SMALL_BYTES = 64 * 1024  # a received answer up to here cannot outgrow a head by being written again
@@ -32,30 +30,15 @@ _HANDLE_BYTES = 400  # at most, of a handle in an answer
 _ASKED = re.compile(r"[a-z][a-z0-9_]{0,63}:[a-z][a-z0-9_]{0,63}")  # what the cell's result repeats of an unknown name
 
 
-@dataclass(slots=True)
-class _Entry:
-    """What the journal will hold of this call. Filled in as it becomes known: a crash leaves the truth so far."""
-
-    operation: str = UNKNOWN_OPERATION
-    effect: str = ""
-    decision: str = "deny"
-    rule: str = "unknown_operation"
-    status: str = "internal"
-    http_status: int = 0
-    request_bytes: int = 0
-    answer_bytes: int = 0
-    replayed: bool = False
-
-
 class Calls:
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._schemas = Schemas()
+        self._schemas, self._permission = Schemas(), Permission(services)
         self._marks: dict[tuple[str, str], Mark] = {}
 
     async def call(self, head: Mapping[str, Any], account: Account, cell: Cell) -> Any:
         """The sealed answer. Raises GatewayError."""
-        entry, place = _Entry(), cell.reserve()
+        entry, place = Entry(), cell.reserve()
         started = self._services.clock()
         try:
             value = await self._call(head, account, cell, entry)
@@ -78,18 +61,18 @@ class Calls:
     def stray(self, head: Mapping[str, Any], account: Account) -> None:
         """Writes down a call that came while no cell ran: refused, and by whom is not known."""
         operation = self._services.catalog.get(str(head.get("operation")))
-        entry = _Entry(rule="no_turn", status="denied")
+        entry = Entry(rule="no_turn", status="denied")
         if operation is not None:
             entry.operation, entry.effect = operation.id, operation.effect
         self._record(entry, account, None, 0.0)
 
-    async def _call(self, head: Mapping[str, Any], account: Account, cell: Cell, entry: _Entry) -> Any:
+    async def _call(self, head: Mapping[str, Any], account: Account, cell: Cell, entry: Entry) -> Any:
         operation = self._lookup(head.get("operation"), cell.principal)
         entry.operation, entry.effect = operation.id, operation.effect
-        decision = self._authorise(operation, head.get("arguments"), account, cell, entry)
+        decision = self._permission.ask(operation, head.get("arguments"), account, cell, entry)
         arguments, entry.request_bytes = self._schemas.check_arguments(operation, head.get("arguments", {}))
         if decision.approver:
-            decision = await self._agreed(operation, arguments, decision.approver, account, cell, entry)
+            decision = await self._permission.agreed(operation, arguments, decision.approver, account, cell, entry)
         arguments, key = self._split_key(operation, arguments, cell.principal)
         upstream = self._services.upstream(operation.server)
         answer = await self._send(operation, upstream, arguments, key, cell)
@@ -108,80 +91,6 @@ class Calls:
         hint = f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else "search_tools() finds names"
         raise GatewayError("not_found", f"{quoted(name)} is not an operation; {hint}")
 
-    def _authorise(
-        self, operation: Operation, arguments: object, account: Account, cell: Cell, entry: _Entry
-    ) -> Decision:
-        """Decides on the counts before this call, and counts it in the same step: nothing can come between.
-
-        With an `approver` it is allowed once that one has agreed to its actual arguments.
-        """
-        decision = self._decide(operation, arguments, account, cell, entry, approved=cell.covers(operation))
-        if decision.code == "approval_required":
-            decision = replace(decision, approver=decision.approver or "person")
-        else:
-            insist(decision)
-            if cell.asks_each(operation):
-                decision = replace(decision, approver=cell.approver)
-        try:
-            cell.take(operation)
-        except GatewayError:
-            entry.rule = "plan"
-            raise
-        _count(operation, account, cell, 1)
-        entry.decision = "deny" if decision.approver else "allow"
-        return decision
-
-    async def _agreed(
-        self,
-        operation: Operation,
-        arguments: Mapping[str, Any],
-        approver: str,
-        account: Account,
-        cell: Cell,
-        entry: _Entry,
-    ) -> Decision:
-        """Waits for the answer, and decides once more: a token, a scope or the policy may be another by then."""
-        if cell.ask is None:
-            raise GatewayError("approval_required", f"`{operation.id}` needs an approval, and nobody can be asked here")
-        try:
-            await cell.ask(operation, arguments, approver)
-        except asyncio.CancelledError:
-            cell.unanswered.append(operation.id)
-            raise
-        _count(operation, account, cell, -1)  # this call is not one of those before it
-        decision = self._decide(operation, arguments, account, cell, entry, approved=True)
-        _count(operation, account, cell, 1)
-        insist(decision)
-        entry.decision = "allow"
-        return decision
-
-    def _decide(
-        self,
-        operation: Operation,
-        arguments: object,
-        account: Account,
-        cell: Cell,
-        entry: _Entry,
-        *,
-        approved: bool,
-    ) -> Decision:
-        given = arguments if isinstance(arguments, dict) else {}
-        upstream = self._services.upstreams.get(operation.server)
-        decision = self._services.decide(
-            "call",
-            operation.id,
-            operation.scope,
-            account,
-            cell,
-            approved=approved,
-            risk=risk_of(operation),
-            has_idempotency_key=isinstance(given.get(_key_name(operation)), str),
-            argument_bytes=size_of(given),
-            host=upstream.host if upstream else "",
-        )
-        entry.rule = decision.rule
-        return decision
-
     def _split_key(
         self, operation: Operation, arguments: dict[str, Any], principal: Principal
     ) -> tuple[dict[str, Any], str | None]:
@@ -191,7 +100,7 @@ class Calls:
         """
         if operation.idempotency is Idempotency.NONE:
             return arguments, None
-        name = _key_name(operation)
+        name = key_name(operation)
         given = arguments.get(name)
         rest = {each: value for each, value in arguments.items() if each != name}
         if not isinstance(given, str):
@@ -262,7 +171,7 @@ class Calls:
             raise UpstreamError("too_large", message, http_status=answer.status)
         return value
 
-    def _record(self, entry: _Entry, account: Account, cell: Cell | None, duration_ms: float) -> None:
+    def _record(self, entry: Entry, account: Account, cell: Cell | None, duration_ms: float) -> None:
         self._services.journal.record(
             OperationCalled(
                 at=self._services.clock(),
@@ -284,27 +193,6 @@ class Calls:
                 replayed=entry.replayed,
             )
         )
-
-
-def _count(operation: Operation, account: Account, cell: Cell, calls: int) -> None:
-    """Adds `calls` of `operation` to what was called, and to what was changed where it is a change."""
-    writes = calls if operation.effect is not Effect.READ else 0
-    cell.calls += calls
-    cell.writes += writes
-    account.calls += calls
-    account.writes += writes
-
-
-def _key_name(operation: Operation) -> str:
-    """The parameter that holds the caller's idempotency key; "" where the operation takes none."""
-    return next(
-        (
-            each.name
-            for each in operation.parameters
-            if each.where == "header" and each.wire_name.lower() == _KEY_HEADER
-        ),
-        "",
-    )
 
 
 def _asked(name: object) -> str:

@@ -158,8 +158,7 @@ class CodeMode(MCPServer[Any]):
             request = replace(request, answer=await self._asked(context, asked))
 
     async def _asked(self, context: Context[Any, Any], asked: Pending) -> Answer:
-        """The user's answer. A call that is cancelled meanwhile takes its paused cell along, as it would a running one.
-        """
+        """The user's answer. A call that is cancelled meanwhile ends its paused cell, as it would a running one."""
         try:
             return await ask_now(context, asked, asked.expires_at - self._clock())
         except asyncio.CancelledError:

@@ -9,18 +9,17 @@ from typing import Any
 from catalog import Operation
 from kernel_ext.wire import Kind, Message
 from kernel_gateway.approvals.approvers import without_approval
-from kernel_gateway.audit.bounds import MAX_OUTPUTS
 from kernel_gateway.audit.events import CellRan
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.crash import crashed
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.deadline import Deadline
-from kernel_gateway.kernels.kernel import Kernel, Outcome
-from kernel_gateway.kernels.outputs import without_ansi
+from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.sessions.ended import event_of, result_of
 from kernel_gateway.sessions.pausing import Pausing
 from kernel_gateway.sessions.permit import Permit, Redeem
-from kernel_gateway.sessions.result import CellError, ExecuteRequest, ExecuteResult, Image
+from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.sessions.turns import NoAnswerError, Stop, Turn
 
@@ -193,8 +192,9 @@ class Session:
         duration_ms = (services.clock() - started) * 1000
         if kernel.died.done():
             await self._bury(kernel)
-        result = self._result(cell, outcome, duration_ms)
-        services.record(self._event(cell, request, outcome, result))
+        lost, self._lost = self._lost, ()
+        result = result_of(cell, outcome, lost, duration_ms)
+        services.record(event_of(self.owner, cell, request.code, outcome, result, services.digest, services.clock()))
         await services.flush()
         return result
 
@@ -241,51 +241,3 @@ class Session:
         first, last = self._kernel_began_at, self.cells
         cells = f"cells {first} to {last}" if first < last else f"cell {last}"
         self._lost = (f"all variables and files of {cells}: the kernel is gone, {kernel.died.result()}",)
-
-    def _result(self, cell: Cell, outcome: Outcome, duration_ms: float) -> ExecuteResult:
-        outputs = outcome.outputs
-        lost, self._lost = self._lost, ()
-        died = outcome.status == "lost"
-        void = f"; the approval of {', '.join(f'`{each}`' for each in cell.unanswered)} is void and nothing was sent"
-        return ExecuteResult(
-            status=outcome.status,
-            session_id=self.id,
-            execution_count=cell.number,
-            result=outputs.result,
-            stdout=outputs.stdout,
-            stderr=outputs.stderr,
-            error=CellError(*map(without_ansi, outputs.error)) if outputs.error else None,
-            images=tuple(Image(mime, data) for mime, data in outputs.images),
-            calls=tuple(cell.records),
-            lost=lost,
-            truncated=outputs.is_truncated,
-            duration_ms=duration_ms,
-            code="kernel_died" if died else "",
-            message=f"the kernel died: {outcome.cause}{void if cell.unanswered else ''}; run what you need again"
-            if died
-            else "",
-        )
-
-    def _event(self, cell: Cell, request: ExecuteRequest, outcome: Outcome, result: ExecuteResult) -> CellRan:
-        outputs, digest = outcome.outputs, self._services.digest
-        organisation = self.owner.organisation
-        return CellRan(
-            at=self._services.clock(),
-            organisation=organisation,
-            subject=self.owner.subject,
-            client=self.owner.client,
-            session_id=self.id,
-            cell=cell.number,
-            cell_id=cell.cell_id,
-            source_digest=digest(organisation, request.code.encode()),
-            status=outcome.status,
-            ename=result.error.ename if result.error and outcome.status == "error" else "",
-            duration_ms=result.duration_ms,
-            stdout_bytes=outputs.stdout_bytes,
-            stderr_bytes=outputs.stderr_bytes,
-            outputs=tuple(
-                (each.mime, each.size_bytes, digest(organisation, each.content)) for each in outputs.shown[:MAX_OUTPUTS]
-            ),
-            calls=len(cell.records),
-            claimed=outcome.status in ("ok", "error"),
-        )

@@ -83,7 +83,7 @@ def test_the_body_is_small_canonical_json(event):
 def test_every_kind_is_covered_and_named():
     assert {kind.kind for kind in KINDS} == {
         *("searched", "session_opened", "session_closed", "cell_ran", "operation_called", "blob_moved", "refused"),
-        *("policy_reloaded", "policy_refused"),
+        *("policy_reloaded", "policy_refused", "approval_asked", "approval_ended"),
     }
 
 

@@ -152,6 +152,20 @@ async def test_an_approval_ends_with_its_time(restarting):
         assert await agent.code_of(CREATE, approval_token=first.approval.token) == "approval_expired"
 
 
+async def test_a_persons_question_about_a_cell_ends_with_its_own_time(restarting):
+    now = [1_795_000_000.0]
+    life = await restarting()
+    async with life(clock=lambda: now[0]) as agent:
+        asked = await agent.run("exec('x = 1')\n" + DELETE)
+        assert asked.approval.pending.approver == "person"
+        now[0] += 3599.9
+        bob = dataclasses.replace(agent.me, subject="bob", client="console", scopes=frozenset({"kernel.approve"}))
+        bob = dataclasses.replace(bob, expires_at=2e9)
+        assert [each.id for each in await agent.gateway.approvals(bob)] == [asked.approval.id]
+        now[0] += 0.1
+        assert await agent.gateway.approvals(bob) == []
+
+
 async def test_a_token_that_fails_is_refused_where_none_was_needed(caller):
     agent = await caller()
     token = (await agent.run(READ, validate_only=True)).approval.token

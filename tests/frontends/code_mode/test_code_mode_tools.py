@@ -128,6 +128,8 @@ async def test_execute_passes_what_was_asked_with_the_contracts_defaults(in_memo
         ("execute", {"code": "x", "timeout_seconds": 601}, "`timeout_seconds` must be at most 600, not `601`"),
         ("execute", {"code": "x", "timeout_seconds": "60"}, "`timeout_seconds` must be a number, not `60`"),
         ("execute", {"code": "x", "session_id": "s" * 129}, "`session_id` must have at most 128 characters"),
+        ("execute", {"code": "x", "validate_only": "yes"}, "`validate_only` must be true or false, not `yes`"),
+        ("execute", {"code": "x", "approval_token": "t" * 513}, "`approval_token` must have at most 512 characters"),
         ("execute", {"code": "x", "request_id": 1}, "`request_id` must be a string, not `1`"),
         (
             "execute",
@@ -157,6 +159,7 @@ async def test_bad_input_comes_back_as_a_result_with_a_code_and_one_clear_line(
         ("search", {"query": "q", "limit": 1, "server": "s" * 64}),
         ("execute", {"code": "x" * 65_536, "timeout_seconds": 600, "request_id": "r" * 128}),
         ("execute", {"code": "é" * 32_768, "timeout_seconds": 1.0, "session_id": "s" * 128}),
+        ("execute", {"code": "x", "validate_only": True, "approval_token": "t" * 512}),
         ("execute", {"code": ""}),
     ],
 )
