@@ -262,7 +262,8 @@ class Gateway:
             await self._queue.forget_expired()
             oldest = self._services.clock() - self._settings.idle_seconds
             for session in list(self._sessions.values()):
-                if session.state == "idle" and session.used_at < oldest:
+                is_waited_for = self._queue.waits_in(session.id)  # a person may take longer than an idle session has
+                if session.state == "idle" and session.used_at < oldest and not is_waited_for:
                     try:
                         await self._close(session, "expired")
                     except Exception as error:

@@ -184,6 +184,10 @@ class Queue:
             if session_id in ("", each.terms.session):
                 await self._end(each, VOID)
 
+    def waits_in(self, session_id: str) -> bool:
+        """Whether anything of this session still waits, or was approved and not used."""
+        return any(each.terms.session == session_id and each.verdict != DENIED for each in self._live())
+
     async def forget_expired(self) -> None:
         for each in list(self._pending.values()):
             if each.kind == CELL and not self._clock() < each.expires_at:

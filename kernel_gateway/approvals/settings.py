@@ -15,7 +15,7 @@ class ApprovalSettings(Section):
     max_waiting_per_principal: int = Field(50, ge=1)
     """Questions of one caller that wait at once: two for each of its sessions; a person reads them all."""
     max_waiting: int = Field(1000, ge=1)
-    """Questions of all callers that wait at once: some 10 MB of memory at the largest."""
+    """Questions of all callers that wait at once: at the largest, with 64 KiB of text each, 64 MiB of memory."""
     max_shown_chars: int = Field(8000, ge=500, le=16_000)
     """A call's arguments as an approver sees them, two screens full; what is longer is refused, not cut."""
     clients: tuple[str, ...] = ()

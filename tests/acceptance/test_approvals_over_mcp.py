@@ -1,10 +1,13 @@
 """A risky cell over MCP: the client's user is asked in both protocol eras, a person answers over HTTP."""
 
+import os
+import sys
 from functools import partial
 
 import httpx2
 import pytest
 from mcp import Client
+from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitResult
@@ -12,7 +15,7 @@ from mcp.types import ElicitResult
 from kernel_gateway.commands import AGENT_SCOPES
 from kernel_gateway.frontends.listener import bind
 from kernel_gateway.reference.world import image_ops_catalog
-from tests.acceptance.conftest import Agent
+from tests.acceptance.conftest import IMAGE, Agent
 
 DELETE = "image_ops.cleanup_create(ids=['job_11111111'], idempotency_key='k1')\nprint('gone on')"
 CLEANUP = image_ops_catalog().get("image_ops:cleanup_create")
@@ -106,6 +109,17 @@ async def test_the_user_is_asked_about_the_cell_and_then_about_the_call_and_it_r
     ]
     assert [call["status"] for call in result["calls"]] == ["ok"]
     assert content[0].text.startswith("session ")
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_on_stdio_the_user_is_asked_too(run_folder, hold, mode):
+    environment = {**os.environ, "KG_STORE__FOLDER": str(run_folder / "stdio"), "KG_SANDBOX__IMAGE": str(IMAGE)}
+    arguments = ["-m", "kernel_gateway", "mcp"]
+    command = StdioServerParameters(command=sys.executable, args=arguments, env=environment, cwd=run_folder)
+    user = User()
+    client = await hold(Client(command, mode=mode, elicitation_callback=user))
+    result, _ = await Agent(client, run_folder).execute(DELETE)
+    assert (result["status"], len(user.asked)) == ("ok", 2)
 
 
 @pytest.mark.parametrize("said", [False, None])

@@ -14,6 +14,7 @@ from kernel_gateway.embedded import embedded_world
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.reference.loopback import ReferenceWorldWarning
 from kernel_gateway.sessions.result import Answer, ExecuteRequest
+from tests.conftest import until
 
 READ = "image_ops.quota_get().org"
 CREATE = "u = image_ops.uploads_init(filename='a.png', content_type='image/png', size_bytes=8)\nu.upload_id"
@@ -310,6 +311,38 @@ async def test_in_a_kernel_that_ran_other_cells_every_change_under_an_approval_i
     assert 'filename: "a.png"' in questions[1]
     third, questions = await agent.agreed(READ)
     assert (third.status, questions) == ("ok", [])
+
+
+async def test_a_leftovers_call_under_an_approval_is_shown_for_what_it_is_and_not_sent_without_a_yes(caller):
+    agent = await caller(risk="low")
+    planted = (
+        "import threading\ngo = threading.Event()\ndef work():\n  go.wait()\n"
+        "  image_ops.uploads_init(filename='leftover.png', content_type='image/png', size_bytes=9)\n"
+        "threading.Thread(target=work, daemon=True).start()"
+    )
+    await agent.agreed(planted)
+    cell = "import time\ngo.set()\ntime.sleep(1)\n" + CREATE
+    asked = await agent.run(cell, can_ask=True)
+    paused = await agent.run(cell, can_ask=True, answer=Answer(asked.approval.id, True))
+    assert 'filename: "leftover.png"' in paused.approval.pending.question
+    result = await agent.run(cell, can_ask=True, answer=Answer(paused.approval.id, False))
+    while result.status == "paused":
+        result = await agent.run(cell, can_ask=True, answer=Answer(result.approval.id, False))
+    sent = [event for event in await agent.transcript("operation_called") if event["status"] == "ok"]
+    assert sent == []
+
+
+async def test_a_session_that_a_person_is_asked_about_does_not_end_for_being_idle(restarting):
+    now = [1_795_000_000.0]
+    life = await restarting(sessions={"reap_interval_seconds": 0.01})
+    async with life(clock=lambda: now[0]) as agent:
+        asked = await agent.run("exec('x = 1')\n" + DELETE)
+        other = await agent.run(READ, session_id="", validate_only=True)
+        now[0] += 3000
+        await until(lambda: other.session_id not in agent.gateway._sessions)
+        assert asked.session_id in agent.gateway._sessions
+        now[0] += 600
+        await until(lambda: asked.session_id not in agent.gateway._sessions)
 
 
 async def test_a_kernel_that_dies_while_a_call_waits_voids_the_question_and_says_so(caller):
