@@ -88,13 +88,17 @@ class Permits:
         approver, pending = AUTO, None
         if decision.code == "approval_required":
             approver = USER if decision.approver == USER else PERSON
-            if claims is None or approver == PERSON or request.can_ask:
-                pending = answered or await self._question(principal, request, terms, found, approver)
-                claims = pending.claims
+            if claims is not None and approver == USER and not request.can_ask:
+                pending = self.queue.get(claims.id)  # its token is the answer, unless there was another
+                is_agreed = pending is None or pending.verdict != DENIED
+            else:
+                if (pending := answered) is None or pending.approver != approver:
+                    pending = await self._question(principal, request, terms, found, approver)
+                claims, is_agreed = pending.claims, pending.verdict == APPROVED
             reason = decision.reason
-            if pending is None or pending.verdict == APPROVED:
+            if is_agreed:
                 decision = self._decide(principal, session, found, approved=True)
-            elif pending.verdict == DENIED:
+            elif pending is None or pending.verdict == DENIED:
                 return self._denied(session, found)
             else:
                 return self._waits(request, session, Reviewed(found, (reason,)), pending)

@@ -269,6 +269,21 @@ async def test_a_denied_cell_does_not_run_and_leaves_no_session(caller):
     assert await agent.gateway.sessions(agent.me) == []
 
 
+async def test_what_the_user_denied_cannot_be_run_with_the_token_of_the_same_question(caller):
+    agent = await caller()
+    token = (await agent.run(DELETE)).approval.token
+    asked = await agent.run(DELETE, can_ask=True)
+    assert (await agent.run(DELETE, can_ask=True, answer=Answer(asked.approval.id, False))).status == "denied"
+    assert (await agent.run(DELETE, approval_token=token)).code == "approval_denied"
+
+
+async def test_where_the_user_can_be_asked_a_token_does_not_replace_the_question(caller):
+    agent = await caller()
+    token = (await agent.run(DELETE)).approval.token
+    asked = await agent.run(DELETE, approval_token=token, can_ask=True)
+    assert (asked.status, asked.approval.token) == ("approval_required", "")
+
+
 async def test_who_cannot_be_asked_gets_paused_and_answers_with_the_token(caller):
     agent = await caller()
     token = (await agent.run(DENIABLE)).approval.token
