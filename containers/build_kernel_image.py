@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from kernel_gateway.sandbox.images import MANIFEST, PACKAGES, image_digest, sources_digest, sources_folder
@@ -47,8 +48,16 @@ def main() -> None:
     shutil.rmtree(packages / "kernel_ext", ignore_errors=True)
     shutil.copytree(sources_folder(), packages / "kernel_ext", ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(packages / "kernel_ext")], check=True)
+    _record_footprint(packages)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     print(f"kernel image {manifest['digest'][:12]} built in {folder}")
+
+
+def _record_footprint(packages: Path) -> None:
+    with tempfile.TemporaryDirectory() as home:  # IPython makes itself a folder at home
+        command = [sys.executable, "-I", str(Path(__file__).with_name("record_footprint.py"))]
+        command += [str(packages), str(packages / "kernel_ext.footprint")]
+        subprocess.run(command, check=True, env={"HOME": home})
 
 
 if __name__ == "__main__":

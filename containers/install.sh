@@ -18,10 +18,11 @@ as_root() {
 missing=""
 command -v bwrap >/dev/null || missing="$missing bubblewrap"
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
-if [ "$1" = dev ]; then # the tests run every launcher
+if [ "$1" = dev ]; then # the tests run every launcher, and a Redis
     for runtime in runc crun; do
         PATH="$PATH:/usr/sbin:/sbin" command -v "$runtime" >/dev/null || missing="$missing $runtime"
     done
+    command -v redis-check-rdb >/dev/null || missing="$missing redis-tools" # the server too, without its service
 fi
 if [ -n "$missing" ]; then
     echo "installing Debian packages:$missing"

@@ -3,6 +3,9 @@
 It puts the client into the namespace; the servers follow when a session claims the kernel.
 """
 
+from kernel_ext import footprint  # noqa: F401 -- first: it says where the names of all else lie
+
+# isort: split
 from typing import Any
 
 from kernel_ext.blobs import Blob, Record

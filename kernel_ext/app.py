@@ -3,6 +3,7 @@
 What is prepared can be forked; a process that starts afresh does both steps one after the other.
 """
 
+import ctypes
 import faulthandler  # noqa: F401 -- ipykernel imports it later, in every child
 import io
 import logging
@@ -32,6 +33,7 @@ from kernel_ext.bounds import BoundedSession
 from kernel_ext.iopub import Publisher
 
 PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "hb": 4, "control": 5}
+_TWISTER_WORDS = 624
 _ENDPOINT = "/k"  # only a label: the sockets are inherited, no path of this name exists
 # Above it messages would be dropped without a word; libzmq's 1000 are fewer than a cell can show while nobody reads.
 _QUEUED_MESSAGES = 100_000
@@ -54,11 +56,13 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
 
     sockets: dict[int, int] = Dict()  # type: ignore[assignment]  # traitlets: fd by port
     control_port: int
+    default_extensions: list[str]
     iopub_port: int
 
     def prepare(self) -> None:
         """Kernel and shell, warmed. Starts no thread and opens no socket, so that a process can be forked from here."""
         super(IPKernelApp, self).initialize([])
+        self.log.setLevel(self.log_level)  # the handler's level alone would let every record be made, then dropped
         self.init_pdb()
         self.kernel = AgentKernel.instance(
             parent=self, session=self.session, log=self.log, profile_dir=self.profile_dir, user_ns=self.user_ns
@@ -66,7 +70,11 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
         self.init_path()
         self.init_shell()
         self.warm_up(_WARM_UP)
-        self.shell.extension_manager.load_extension("storemagic")  # as every IPython does, later
+        for extension in self.default_extensions:
+            self.shell.extension_manager.load_extension(extension)
+        self.default_extensions = []  # in a kernel only ours is left to load
+        for kind in (*zmq.Context.__mro__, *zmq.Socket.__mro__):
+            getattr(kind, "__annotations__", None)  # the first look makes them, and that unsettles every subclass
         make_selector_io_loop().close()  # imported and run once here, asyncio and tornado are shared; no loop is kept
 
     def take_over(self, sockets: Mapping[str, int]) -> None:
@@ -76,7 +84,6 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
         session.pid, session.session, session.key = os.getpid(), uuid.uuid4().hex, secrets.token_bytes(32)
         self.kernel.ident = str(uuid.uuid4())
         self.init_sockets()
-        self.log_connection_info()
         self.init_io()
         self.init_signal()
         self._wire()
@@ -203,5 +210,11 @@ def reseed() -> None:
     """What a forked process must not share with its siblings. The hash seed and the address layout stay shared."""
     random.seed()
     if (numpy := sys.modules.get("numpy")) is not None:
-        numpy.random.seed()
+        _fill_with_chance(numpy.random.mtrand._rand._bit_generator)
     signal.set_wakeup_fd(-1)
+
+
+def _fill_with_chance(twister: Any) -> None:
+    """As numpy.random.seed() does, in place: the state of an MT19937 is 624 random words and how many were used."""
+    words = os.urandom(4 * _TWISTER_WORDS)
+    ctypes.memmove(twister.ctypes.state_address, words + _TWISTER_WORDS.to_bytes(4, sys.byteorder), len(words) + 4)

@@ -6,7 +6,7 @@ boundary: cell code can send past it, and the gateway has caps of its own.
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +70,7 @@ def _stream(content: Content) -> Content:
 
 def _error(content: Content, room: Room = OUTPUT) -> Content:
     lines, value = content.get("traceback"), content.get("evalue")
-    if isinstance(lines, Sequence) and sum(map(_characters, lines)) > room.text:
+    if isinstance(lines, list | tuple) and sum(map(_characters, lines)) > room.text:
         content = {**content, "traceback": [cut("\n".join(map(str, lines)), room.text)]}
     if isinstance(value, str) and len(value) > room.text:
         content = {**content, "evalue": cut(value, room.text)}
@@ -86,7 +86,7 @@ def _reply(content: Content) -> Content:
 
 def _display(content: Content, room: Room = OUTPUT) -> Content:
     data = content.get("data")
-    if not isinstance(data, Mapping):
+    if not isinstance(data, dict):
         return content
     metadata = content.get("metadata") or {}
     sizes = {mime: _characters(value) for mime, value in data.items()}

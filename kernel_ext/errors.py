@@ -7,8 +7,9 @@ class ToolError(Exception):
     """A call that did not succeed.
 
     `code` is stable and safe to branch on (not_found, invalid, denied, limited, busy, conflict, deadline, upstream,
-    upstream_unavailable, upstream_invalid, too_large, internal; unavailable where there is no gateway at the other
-    end, or no longer); `message` is one line; `retry_after` is in seconds, or None where waiting does not help.
+    upstream_unavailable, upstream_invalid, outcome_unknown, too_large, internal; unavailable where there is no
+    gateway at the other end, or no longer); `message` is one line; `retry_after` is in seconds, or None where waiting
+    does not help.
     """
 
     def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:

@@ -29,6 +29,12 @@ class Publisher(IOPubThread):  # type: ignore[misc]
         """Even to ask the socket whether something came is to use it, so it is asked in turn; a ZMQStream would not."""
         self.io_loop.add_handler(self.socket.getsockopt(zmq.FD), self._look_for_subscriptions, self.io_loop.READ)
 
+    def _thread_main(self) -> None:
+        """Without the task that tidies after the pipe there is not."""
+        if not self._stopped:
+            self.io_loop.start()
+        self.io_loop.close(all_fds=True)
+
     def schedule(self, act: Callable[[], None]) -> None:
         """Acts now, on this thread."""
         if threading.get_ident() != self._runs_cells or self._cell_is_sending:

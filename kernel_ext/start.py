@@ -36,7 +36,7 @@ def serve(app: AgentKernelApp, sockets: Mapping[str, int], channel_fd: int) -> N
     app.take_over(sockets)
     channel.start()
     sys.setswitchinterval(usual)
-    _leave_standard_streams()
+    leave_standard_streams()
     channel.send(Message(Kind.READY, 0, {"python": platform.python_version(), "pid": os.getpid()}))
     app.start()
 
@@ -48,7 +48,7 @@ def _claim(app: AgentKernelApp, head: Mapping[str, Any]) -> None:
     app.kernel.shell.execution_count = head["execution_count"]
 
 
-def _leave_standard_streams() -> None:
+def leave_standard_streams() -> None:
     """Until here they told the host why a kernel does not start; nothing that a cell writes belongs in its log."""
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):

@@ -24,17 +24,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kernel_ext import confine
+from kernel_ext import confine, footprint
 from kernel_ext import system_calls as linux
 from kernel_ext.app import AgentKernelApp, prepared, reseed
 from kernel_ext.start import serve
 
 _REQUEST_BYTES = 4096
 _MAX_DESCRIPTORS = 8
+_UNTIL_FAST = 8  # calls after which CPython 3.11 rewrites code for speed: better here than in every kernel
 
 
 # What a first use imports and allocates, done once here, is shared by all kernels.
-_FIRST_USES = {
+FIRST_USES = {
     "numpy": "import numpy; numpy.sqrt(numpy.linspace(0.0, 1.0, 10)).mean()",
     "pandas": "import pandas; pandas.DataFrame({'a': ['x', 'y'], 'b': [1.0, 2.0]}).groupby('a').b.mean().to_dict()",
     "PIL.Image": "import io; from PIL import Image\nImage.new('RGB', (4, 4)).resize((2, 2)).save(io.BytesIO(), 'PNG')",
@@ -132,7 +133,12 @@ def main() -> None:
     for module in spec["preload"]:
         importlib.import_module(module)
     app = prepared()
-    app.warm_up(_FIRST_USES[module] for module in spec["preload"] if module in _FIRST_USES)
+    first_uses = [FIRST_USES[module] for module in spec["preload"] if module in FIRST_USES]
+    app.warm_up(first_uses)
+    reseed()  # for the first time, which takes most steps
+    footprint.gather(gc.get_objects())
+    for _ in range(_UNTIL_FAST):
+        app.warm_up(first_uses)
     proc_fd = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     threads = sum(1 for _ in Path("/proc/self/task").iterdir())
     if threads != 1:
@@ -141,6 +147,7 @@ def main() -> None:
     if spec["filter"]:
         confine.refuse_system_calls(bytes.fromhex(spec["filter"]))
     gc.collect()
+    footprint.settle()
     gc.freeze()  # else a collection in a child would touch, and so copy, every page of the template's objects
     gc.disable()
     template = Template(control, app, spec["plan"], proc_fd)

@@ -4,23 +4,26 @@ import argparse
 import asyncio
 import importlib.metadata
 import logging
+import re
 import resource
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import catalog.__main__ as catalog_commands
-from kernel_gateway import __version__, commands, policy_commands
+from kernel_gateway import __version__, auditing, commands, operating, policy_commands
 from kernel_gateway.config import environment, load
 from kernel_gateway.errors import ConfigError, GatewayError
+from kernel_gateway.frontends.rest import SESSION_ID
 from kernel_gateway.gateway import SCOPES
 from kernel_gateway.policy.entities import RISKS
 from kernel_gateway.reference.issuer import MAX_TOKEN_SECONDS
 from kernel_gateway.settings import Settings
 
 RIVAL = "jupyter-kernel-gateway"
+_Commands = Any  # argparse names the type of its subparsers privately
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,8 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(quiet_world=False)
     every = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: commands.Command, text: str, within: Any = every) -> argparse.ArgumentParser:
-        added: argparse.ArgumentParser = within.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+    def command(name: str, run: commands.Command, text: str, among: _Commands = every) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = among.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         added.add_argument("--config", type=Path, metavar="FILE", help="the TOML file with the settings")
         added.set_defaults(run=run)
         return added
@@ -134,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument(
         "--ttl", default=3600, type=_ttl, metavar="SECONDS", help="how long it lives: 3600 by default, 30 days at most"
     )
+    _add_operating(every, command)
     policy = every.add_parser("policy", help="check a file of policies, or explain which rule decides and why")
     each = policy.add_subparsers(required=True, metavar="COMMAND", help="check or explain")
     check = command("check", policy_commands.check, "try policies as the service would take them", each)
@@ -150,8 +154,47 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--approved", action="store_true", help="as if everybody who has to had said yes")
     explain.add_argument("--json", action="store_true", help="one object")
     command("config", commands.config, "print the effective settings, secrets masked")
+    audit = every.add_parser("audit", help="verify the ledger, export its signed head, erase a person from it")
+    _audit(command, audit.add_subparsers(required=True, metavar="COMMAND", help="which of these"))
     every.add_parser("catalog", help="search, lint, show or review the operations", add_help=False)
     return parser
+
+
+def _add_operating(every: _Commands, command: Callable[..., argparse.ArgumentParser]) -> None:
+    """The commands for a gateway that runs."""
+    switch = command("switch", operating.switch, "switch cells off or on, at once and until it is said otherwise")
+    switch.add_argument("what", choices=("execute",), help="what is switched: the execution of cells")
+    switch.add_argument("state", nargs="?", choices=("on", "off"), help="without it: show what is off")
+    part = switch.add_mutually_exclusive_group()
+    part.add_argument("--server", metavar="NAME", help="calls to this server alone")
+    part.add_argument("--operation", metavar="ID", help="calls of this operation alone, such as image_ops:jobs_create")
+    part.add_argument("--role", metavar="NAME", help="callers in this role alone")
+    part.add_argument("--front-end", metavar="NAME", help="one way in alone: mcp, stdio or rest")
+    switch.add_argument("--reason", default="", metavar="TEXT", help="one line that whoever is refused reads")
+    sessions = every.add_parser("sessions", help="list the sessions of a gateway that runs, or show one")
+    verbs = sessions.add_subparsers(required=True, metavar="VERB", help="what to do with them")
+    listed = command("list", operating.sessions_list, "list everybody's open sessions", among=verbs)
+    shown = command("show", operating.sessions_show, "show one session and its transcript", among=verbs)
+    shown.add_argument("id", metavar="ID", type=_session_id, help="as `sessions list` shows it")
+    for each in (switch, listed, shown):
+        each.add_argument("--json", action="store_true", help="one object, for programs")
+
+
+def _session_id(text: str) -> str:
+    if not re.fullmatch(SESSION_ID, text):
+        raise argparse.ArgumentTypeError("must be a session's id, such as ses_0123")
+    return text
+
+
+def _audit(command: Callable[..., argparse.ArgumentParser], among: _Commands) -> None:
+    verify = command("verify", auditing.verify, "name the first record that is not as it was written", among)
+    verify.add_argument("--head", type=Path, metavar="FILE", help="an exported head: are its records still there?")
+    verify.add_argument("--json", action="store_true", help="one object")
+    head = command("head", auditing.head, "print a signed head, to be kept elsewhere", among)
+    head.add_argument("--public-key", action="store_true", help="print the key that anybody can check heads with")
+    erase = command("erase", auditing.erase, "forget who a person was in every record", among)
+    erase.add_argument("--subject", required=True, type=_words, metavar="NAME", help="the subject of their tokens")
+    erase.add_argument("--org", required=True, type=_words, metavar="NAME", help="their organisation")
 
 
 def _port(text: str) -> int:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mcp.server.mcpserver import RequestStateSecurity
@@ -14,12 +15,14 @@ from mcp.server.mcpserver import RequestStateSecurity
 from catalog import Catalog
 from catalog.document import DocumentError
 from catalog.reviewed import load_served
+from kernel_gateway.administration import Administration
 from kernel_gateway.approvals.queue import Queue
 from kernel_gateway.approvals.shelf import Shelf
 from kernel_gateway.audit.digests import keyed_digest
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.audit.redact import Redactor
 from kernel_gateway.audit.refusals import Refusals
+from kernel_gateway.audit.seal import Seal
 from kernel_gateway.auth.current import current_principal
 from kernel_gateway.auth.jwks import HttpFetch
 from kernel_gateway.auth.principal import Principal
@@ -27,8 +30,10 @@ from kernel_gateway.auth.static import principal_from_settings
 from kernel_gateway.auth.verifier import Verifier
 from kernel_gateway.broker import Broker
 from kernel_gateway.errors import ConfigError, GatewayError
+from kernel_gateway.frontends.admin import administered
 from kernel_gateway.frontends.code_mode import CodeMode
 from kernel_gateway.frontends.endpoint import session_manager
+from kernel_gateway.frontends.handler import Door
 from kernel_gateway.frontends.http import application
 from kernel_gateway.frontends.listener import Bound, http_server
 from kernel_gateway.gateway import Gateway
@@ -36,13 +41,20 @@ from kernel_gateway.handles import Handles
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.pool import Pool
+from kernel_gateway.kernels.shares import Shares
 from kernel_gateway.kernels.sockets import sweep
 from kernel_gateway.launching import check_launcher, kernel_launcher, unsafe_warning
+from kernel_gateway.limits.effects import Effects
+from kernel_gateway.limits.meter import meter
+from kernel_gateway.limits.switch import Switch
+from kernel_gateway.limits.switch_file import SwitchFile
+from kernel_gateway.limits.switched import Switched
 from kernel_gateway.permits import Permits
 from kernel_gateway.policy.policies import Compiler, Policies, Source
 from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.reference.keys import KID_PREFIX
 from kernel_gateway.reloading import Reloader
+from kernel_gateway.sandbox.images import present_digest
 from kernel_gateway.sessions.manifests import manifests
 from kernel_gateway.sessions.pausing import Pausing
 from kernel_gateway.sessions.session import Services
@@ -60,6 +72,7 @@ class App:
 
     settings: Settings
     gateway: Gateway
+    operators: Administration
     unsafe: str
     verifier: Verifier
     unreviewed: tuple[str, ...]
@@ -92,7 +105,15 @@ class App:
             def refused(error: GatewayError) -> None:
                 refusals.count(error.code)
 
-            routes = application(self.gateway, self.verifier, manager.asgi_app, self.settings.server, refused=refused)
+            routes = application(
+                self.gateway,
+                self.operators,
+                self.verifier,
+                manager.asgi_app,
+                self.settings.server,
+                admit=self.gateway.admit,
+                refused=refused,
+            )
             server = http_server(routes, self.settings.server)
             async with manager.run():
                 server.add_sockets(bound.sockets)
@@ -131,8 +152,9 @@ async def running(
             survives_power_loss=store.survives_power_loss,
         )
         stack.push_async_callback(database.close)
-        journal = Journal(database, clock, settings.audit)
+        journal = Journal(database, clock, Seal.of(keys), settings.audit)
         stack.push_async_callback(journal.close)
+        await journal.open()
         redactor = Redactor(())
         sign = signer(keys.signing(), clock)
         upstreams = {}
@@ -140,10 +162,14 @@ async def running(
             upstreams[name] = connect(name, section, sign=sign, redactor=redactor, clock=clock)
             stack.push_async_callback(upstreams[name].close)
         reachable = served.only(lambda operation: operation.server in upstreams)
+        switch = Switch(SwitchFile(store.folder), settings.switch.watch_seconds, clock)
+        switch.start()
+        stack.push_async_callback(switch.close)
         limits = settings.limits
         compiler = Compiler(served, limits.max_calls_per_cell, limits.max_calls_per_session, keys.secret("canary"))
-        authorizer = Policies(compiler, Source.read(settings.policy))
-        reloader = Reloader(authorizer, policy or (lambda: settings.policy), journal.record, clock)
+        policies = Policies(compiler, Source.read(settings.policy))
+        authorizer = Switched(policies, switch)
+        reloader = Reloader(policies, policy or (lambda: settings.policy), journal.record, clock)
         watching = asyncio.create_task(reloader.watch(), name="policy-reloader")
         stack.callback(watching.cancel)
         handles = Handles(
@@ -152,14 +178,37 @@ async def running(
             ttl_seconds=limits.handle_ttl_seconds,
             max_per_session=limits.max_handles_per_session,
         )
+        vault = Vault(database, keys)
+        effects = Effects(database, vault, clock, limits.effect_retention_seconds)
+        counted = meter(limits, database, clock)
+        stack.push_async_callback(counted.close)
+        secret = keys.secret("idempotency")
         broker = Broker(
-            reachable, authorizer, upstreams, handles, journal, redactor, limits, keys.secret("idempotency"), clock
+            reachable,
+            authorizer,
+            upstreams,
+            handles,
+            journal,
+            redactor,
+            limits,
+            counted,
+            secret,
+            clock,
+            effects=effects,
         )
+        await broker.recover()
+
+        shares = Shares(settings.kernels)
 
         async def start_kernel(launcher: Launcher) -> Kernel:
-            return await Kernel.start(launcher, settings.kernels)
+            return await Kernel.start(launcher, settings.kernels, shares)
 
-        pool = Pool(lambda: kernel_launcher(settings, unsafe=unsafe), start_kernel, settings.kernels.pool)
+        pool = Pool(
+            lambda: kernel_launcher(settings, unsafe=unsafe),
+            start_kernel,
+            settings.kernels.pool,
+            version=lambda: present_digest(settings.sandbox.image),
+        )
         pool.start()
         stack.push_async_callback(pool.close)
 
@@ -171,13 +220,15 @@ async def running(
         def new_id(kind: str) -> str:
             return f"{kind}_{secrets.token_hex(16)}"
 
-        shelf = Shelf(database, Vault(database, keys))
-        queue = Queue(shelf, settings.approvals, journal.record, digest, clock, new_id)
+        queue = Queue(Shelf(database, vault), settings.approvals, journal.record, digest, clock, new_id)
+        stack.push_async_callback(queue.close)
+        switch.subscribe(queue.void_soon)
         manifest_of = manifests(reachable)
         services = Services(
             take_kernel=pool.take,
             manifest=lambda principal: manifest_of(gateway.catalog_for(principal)),
             broker=broker,
+            switch=switch,
             record=journal.record,
             flush=journal.flush,
             digest=digest,
@@ -185,16 +236,9 @@ async def running(
             new_id=new_id,
             pausing=Pausing(queue, settings.approvals, redactor.redact, digest),
         )
+        max_calls, approvals_key = limits.max_calls_per_cell, keys.secret("approvals")
         permits = Permits(
-            reachable,
-            authorizer,
-            queue,
-            lambda: authorizer.source.settings,
-            settings.approvals,
-            limits.max_calls_per_cell,
-            keys.secret("approvals"),
-            clock,
-            new_id,
+            reachable, authorizer, queue, policies, settings.approvals, max_calls, approvals_key, clock, new_id
         )
         gateway = Gateway(
             reachable,
@@ -204,15 +248,28 @@ async def running(
             settings.sessions,
             permits,
             queue,
+            counted,
             unsafe=warning,
             notices=reloader.notices,
         )
         await gateway.start()
         stack.push_async_callback(gateway.close)
+        grace_seconds = settings.switch.grace_seconds
+        operators = Administration(gateway, reachable, authorizer, switch, journal, clock, grace_seconds)
+        stack.push_async_callback(operators.close)
         fetch = HttpFetch(settings.auth)
         stack.callback(fetch.close)
         verifier = Verifier(settings.auth, fetch if embedded else _without_reference_keys(fetch), clock)
-        yield App(settings, gateway, warning, verifier, tuple(unreviewed), journal, keys.secret("request-state"), clock)
+        refusals = Refusals(journal.record, "admin")
+        event_id, refused = partial(secrets.token_hex, 8), lambda error: refusals.count(error.code)
+        door = Door(verifier, settings.server, clock, event_id, _at_any_rate, refused)
+        await stack.enter_async_context(administered(store.folder, door, operators))
+        state_key = keys.secret("request-state")
+        yield App(settings, gateway, operators, warning, verifier, tuple(unreviewed), journal, state_key, clock)
+
+
+async def _at_any_rate(_: Principal) -> None:
+    """How often the operator may ask over the admin socket."""
 
 
 def served_catalog(settings: Settings) -> tuple[Catalog, list[str]]:

@@ -217,6 +217,8 @@ def _warn(app: App) -> None:
     """On stderr, what whoever starts the service should know."""
     if app.unsafe:
         print(f"{app.unsafe}; every answer says so, and /readyz fails", file=sys.stderr)
+    if off := app.operators.refusal():
+        print(f"{off}: `kernel-gateway switch execute on`", file=sys.stderr)
     for operation in app.unreviewed:
         print(
             f"not served: `{operation}` is not pinned in reviewed.toml; see `kernel-gateway catalog review --help`",

@@ -47,6 +47,7 @@ CODES: dict[str, Code] = {
     "upstream": Code(502, False, Acts.LATER),
     "upstream_unavailable": Code(502, True, Acts.LATER),
     "upstream_invalid": Code(502, False, Acts.OPERATOR),
+    "outcome_unknown": Code(502, False, Acts.CALLER),
     "kernel_died": Code(500, True, Acts.CALLER),
     "sandbox": Code(503, False, Acts.OPERATOR),
     "internal": Code(500, False, Acts.OPERATOR),

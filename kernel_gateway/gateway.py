@@ -15,9 +15,12 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.cells import Cells
 from kernel_gateway.crash import places
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.limits.exceeded import ExceededError
+from kernel_gateway.limits.meter import Meter
 from kernel_gateway.permits import Permits, at_the_door
 from kernel_gateway.policy.request import Authorizer, Context, Request
 from kernel_gateway.search import SearchAnswer, answer
+from kernel_gateway.sessions.checks import check
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
 from kernel_gateway.sessions.session import Services, Session
 from kernel_gateway.sessions.settings import SessionSettings
@@ -48,12 +51,14 @@ class Gateway:
         settings: SessionSettings,
         permits: Permits,
         queue: Queue,
+        meter: Meter,
         *,
         unsafe: str = "",
         notices: Callable[[], list[str]] = list,
     ) -> None:
         self._catalog, self._authorizer, self._services = catalog, authorizer, services
-        self._journal, self._settings, self._unsafe, self._notices = journal, settings, unsafe, notices
+        self._journal, self._settings, self._meter = journal, settings, meter
+        self._unsafe, self._notices = unsafe, notices
         self._queue = queue
         self._sessions: dict[str, Session] = {}
         self._closed: dict[str, tuple[str, str, str, str]] = {}
@@ -90,9 +95,21 @@ class Gateway:
             reasons.append("the session reaper is not running")
         if self._journal.is_failing:
             reasons.append("the journal cannot be written")
+        if off := self._services.switch.refuses():
+            reasons.append(off)
+        if self._journal.fault:
+            reasons.append(f"{self._journal.fault}; see `kernel-gateway audit verify`")
         if self._unsafe:
             reasons.append(self._unsafe)
         return not reasons, reasons + self._notices()
+
+    async def admit(self, principal: Principal) -> None:
+        """One HTTP request of a caller, whatever it is for. Raises GatewayError limited | disabled."""
+        await self._meter.admit("request", principal)
+
+    def live(self) -> list[Session]:
+        """Everybody's open sessions."""
+        return list(self._sessions.values())
 
     def catalog_for(self, principal: Principal) -> Catalog:
         """The operations this caller may use."""
@@ -102,6 +119,7 @@ class Gateway:
         self, principal: Principal, query: str, *, limit: int = 10, server: str = "", detail: str = "brief"
     ) -> SearchAnswer:
         """The contract's structured result. Raises GatewayError."""
+        await self._meter.admit("search", principal)
         self._decide(principal, "search", "")
         visible = self.catalog_for(principal)
         found = answer(visible, query, limit=limit, server=server, detail=detail)
@@ -128,11 +146,12 @@ class Gateway:
         """Runs a cell, or joins or answers from the turn of the same `request_id`; `permits.py` says what else can be.
 
         Cancelling the caller interrupts the cell; with `detach_on_cancel` the cell goes on to its own deadline.
-        Raises GatewayError: denied, invalid, not_found, conflict, limited, busy, sandbox.
+        Raises GatewayError: denied, invalid, not_found, conflict, limited, busy, disabled, sandbox.
         """
         principal = without_approval(principal)
+        await self._meter.admit("execute", principal)
         self._decide(principal, "execute", request.session_id)
-        self._check(request)
+        check(request, self._settings)
         return await self._cells.execute(principal, request, on_progress, detach_on_cancel=detach_on_cancel)
 
     async def approvals(self, principal: Principal) -> list[Pending]:
@@ -148,11 +167,11 @@ class Gateway:
     async def sessions(self, principal: Principal) -> list[dict[str, Any]]:
         self._decide(principal, "read", "")
         mine = (each for each in self._sessions.values() if each.owner.identity == principal.identity)
-        return [_summary(session) for session in mine]
+        return [summary(session) for session in mine]
 
     async def session(self, principal: Principal, session_id: str) -> dict[str, Any]:
         self._decide(principal, "read", session_id)
-        return _summary(self._session(principal, session_id))
+        return summary(self._session(principal, session_id))
 
     async def transcript(self, principal: Principal, session_id: str) -> list[dict[str, Any]]:
         """The journal, filtered by session; also of a session that was closed not long ago."""
@@ -184,22 +203,6 @@ class Gateway:
         account = session.account if session is not None and session.owner.identity == principal.identity else None
         return at_the_door(self._services.clock(), account)
 
-    def _check(self, request: ExecuteRequest) -> None:
-        limits = self._settings
-        size = len(request.code.encode(errors="surrogatepass"))
-        if not request.code.strip():
-            raise GatewayError("invalid", "`code` is empty; send one cell of Python")
-        if size > limits.max_code_bytes:
-            raise GatewayError(
-                "invalid", f"`code` is {size} bytes; a cell may have {limits.max_code_bytes}, so split it"
-            )
-        if any("\ud800" <= character <= "\udfff" for character in request.code):
-            raise GatewayError("invalid", "`code` holds half a character (a lone surrogate); send valid Unicode")
-        if not 0 < request.timeout_seconds <= limits.max_timeout_seconds:
-            raise GatewayError(
-                "invalid", f"`timeout_seconds` must be above 0 and at most {limits.max_timeout_seconds:g}"
-            )
-
     def _session(self, principal: Principal, session_id: str) -> Session:
         session = self._sessions.get(session_id)
         if session is None or session.owner.identity != principal.identity:
@@ -216,13 +219,21 @@ class Gateway:
         if len(mine) >= self._settings.max_sessions_per_principal:
             idle = sorted(mine, key=lambda session: session.used_at)
             message = f"you have {len(mine)} open sessions; go on in one with `session_id`, such as `{idle[0].id}`"
-            raise GatewayError(
-                "limited", f"{message}, or DELETE /v1/sessions/ID", retry_after=self._expires_in(idle[0])
+            raise ExceededError(
+                f"{message}, or DELETE /v1/sessions/ID",
+                policy="sessions-per-token",
+                quota=self._settings.max_sessions_per_principal,
+                retry_after=self._expires_in(idle[0]),
             )
         if len(self._sessions) >= self._settings.max_sessions:
             next_free = min(self._sessions.values(), key=lambda session: session.used_at)
             message = "every place for a session is taken; try again later"
-            raise GatewayError("limited", message, retry_after=self._expires_in(next_free))
+            raise ExceededError(
+                message,
+                policy="sessions",
+                quota=self._settings.max_sessions,
+                retry_after=self._expires_in(next_free),
+            )
         session = Session(self._services.new_id("ses"), principal, self._services, self._settings)
         self._sessions[session.id] = session
         self._journal.record(SessionOpened(**self._who(session), reason="execute"))
@@ -239,10 +250,13 @@ class Gateway:
         while len(self._closed) > _MAX_CLOSED:
             del self._closed[next(iter(self._closed))]
         self._services.broker.forget_session(session.id)
-        if reason != "shutdown":  # what still waits then is there after a restart
-            await self._queue.void(session.id)
         self._journal.record(SessionClosed(**self._who(session), reason=reason))
-        await session.close()
+        try:
+            await session.close()
+        finally:
+            await self._services.broker.shred_session(session.id)
+            if reason != "shutdown":  # what still waits then is there after a restart
+                await self._queue.void(session.id)
 
     def _who(self, session: Session) -> dict[str, Any]:
         owner = session.owner
@@ -270,7 +284,7 @@ class Gateway:
                         log.error("closing an idle session failed: %s", places(error))
 
 
-def _summary(session: Session) -> dict[str, Any]:
+def summary(session: Session) -> dict[str, Any]:
     return {
         "session_id": session.id,
         "state": session.state,

@@ -13,10 +13,10 @@ from kernel_gateway.approvals.token import Claims, Terms, difference, mint, read
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.policy.policies import Policies
 from kernel_gateway.policy.request import Authorizer, Context, Decision, Request
 from kernel_gateway.policy.review import Review, review
 from kernel_gateway.policy.risk import Risk
-from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.sessions.permit import Permit
 from kernel_gateway.sessions.result import Approval, ExecuteRequest, ExecuteResult, Reviewed
 from kernel_gateway.sessions.session import Session
@@ -44,24 +44,23 @@ def at_the_door(now: float, account: Account | None) -> Context:
 
 @dataclass(frozen=True, slots=True)
 class Permits:
-    """`policy()` gives the settings in force; `key` signs tokens; `max_calls` is what an unbounded loop counts as."""
+    """`policies` says which settings are in force; `key` signs tokens; `max_calls` is what an unbounded loop counts as."""
 
     catalog: Catalog
     authorizer: Authorizer
     queue: Queue
-    policy: Callable[[], PolicySettings]
+    policies: Policies
     settings: ApprovalSettings
     max_calls: int
     key: bytes
     clock: Callable[[], float]
     new_id: Callable[[str], str]
-    epoch: Callable[[], str] = str  # another one whenever everything that was agreed to before is void
 
     def read(self, principal: Principal, request: ExecuteRequest, session: Session | None) -> Review | ExecuteResult:
         """The review, or the refusal of a cell that may not run whoever agrees to it."""
         helpers = session.helpers if session else {}
         usable = self.catalog.only(lambda operation: bool(operation.scope) and operation.scope in principal.scopes)
-        found = review(request.code, usable, helpers, self.policy().denied_modules, self.max_calls)
+        found = review(request.code, usable, helpers, self.policies.source.settings.denied_modules, self.max_calls)
         refused = next((each for each in found.violations if each.refused), None)
         if refused is None:
             return found
@@ -110,7 +109,7 @@ class Permits:
 
     async def redeem(self, permit: Permit, request: ExecuteRequest, session: Session) -> Permit | ExecuteResult:
         """In the session's turn: what was agreed to must still be what is. Uses the approval up."""
-        now = replace(permit.terms, state=session.version, policy=self._rules())
+        now = replace(permit.terms, state=session.version, policy=self.authorizer.digest)
         if changed := difference(permit.terms, now):
             if permit.claims is not None:
                 raise refusal(changed)
@@ -157,12 +156,9 @@ class Permits:
             role=principal.role,
             state=session.version,
             catalog=self.catalog.digest,
-            policy=self._rules(),
+            policy=self.authorizer.digest,
             plan=plan,
         )
-
-    def _rules(self) -> str:
-        return self.authorizer.digest + self.epoch()
 
     def _decide(self, principal: Principal, session: Session, found: Review, *, approved: bool) -> Decision:
         context = replace(at_the_door(self.clock(), session.account), risk=found.risk, approved=approved)
@@ -198,12 +194,14 @@ class Permits:
             lambda until: of_cell(found.explanation, lines, until),
             risk=found.risk,
             operations=found.operations,
-            seconds=self.policy().token_ttl_seconds if approver == USER else self.settings.person_seconds,
+            seconds=self.policies.source.settings.token_ttl_seconds
+            if approver == USER
+            else self.settings.person_seconds,
         )
 
     def _valid(self, session: Session, reviewed: Reviewed, terms: Terms) -> ExecuteResult:
         now = self.clock()
-        claims = Claims(self.new_id("apr"), now, now + self.policy().token_ttl_seconds)
+        claims = Claims(self.new_id("apr"), now, now + self.policies.source.settings.token_ttl_seconds)
         approval = Approval(claims.id, claims.expires_at, mint(self.key, claims, terms))
         return ExecuteResult("ok", session.id, session.cells, reviewed=reviewed, approval=approval)
 

@@ -15,10 +15,11 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import ConfigError
 from kernel_gateway.gateway import SCOPES
 from kernel_gateway.policy import golden
-from kernel_gateway.policy.actions import CALL, RISK_OF_EFFECT
+from kernel_gateway.policy.actions import CALL
 from kernel_gateway.policy.authorizer import CedarAuthorizer, Finding
 from kernel_gateway.policy.policies import Compiler, Source
 from kernel_gateway.policy.request import Context, Request
+from kernel_gateway.policy.risk import risk_of
 from kernel_gateway.policy.rules import Rule
 from kernel_gateway.settings import Settings
 from kernel_gateway.store.keys import Keys
@@ -111,7 +112,7 @@ def _question(settings: Settings, served: Catalog, options: argparse.Namespace) 
         calls_this_session=0,
         writes_this_cell=0,
         writes_this_session=0,
-        risk=options.risk or (RISK_OF_EFFECT[operation.effect] if operation else "low"),
+        risk=options.risk or (risk_of(operation) if operation else "low"),
         approved=options.approved,
         kill_switch=False,
         has_idempotency_key=True,

@@ -15,6 +15,7 @@ from kernel_gateway.frontends.mcp_settings import McpSettings
 from kernel_gateway.frontends.settings import ServerSettings
 from kernel_gateway.kernels.settings import KernelSettings
 from kernel_gateway.limits.settings import LimitSettings
+from kernel_gateway.limits.switch_settings import SwitchSettings
 from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.sandbox.settings import SandboxSettings
 from kernel_gateway.sessions.settings import SessionSettings
@@ -40,6 +41,7 @@ class Settings(Section):
     policy: PolicySettings = PolicySettings()
     approvals: ApprovalSettings = ApprovalSettings()
     limits: LimitSettings = LimitSettings()
+    switch: SwitchSettings = SwitchSettings()
     sandbox: SandboxSettings = SandboxSettings()
     kernels: KernelSettings = KernelSettings()
     sessions: SessionSettings = SessionSettings()

@@ -38,6 +38,7 @@ class Queue:
         self._answers: dict[str, asyncio.Future[str]] = {}
         self._agents: set[tuple[str, str]] = set()
         self._interrupted: dict[str, Pending] = {}
+        self._voiding: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
         return f"<Queue {len(self)} waiting>"
@@ -180,9 +181,17 @@ class Queue:
 
     async def void(self, session_id: str = "") -> None:
         """Ends what waits, or was approved and not used, of one session; of all where none is named."""
-        for each in list(self._pending.values()):
-            if session_id in ("", each.terms.session):
-                await self._end(each, VOID)
+        ended = [each for each in self._pending.values() if session_id in ("", each.terms.session)]
+        await asyncio.gather(*(self._end(each, VOID) for each in ended))
+
+    def void_soon(self) -> None:
+        """`void` of everything, for whoever cannot wait for it; nothing is approved any more from now on."""
+        task = asyncio.ensure_future(self.void())
+        self._voiding.add(task)
+        task.add_done_callback(self._voiding.discard)
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._voiding, return_exceptions=True)
 
     def waits_in(self, session_id: str) -> bool:
         """Whether anything of this session still waits, or was approved and not used."""

@@ -15,13 +15,15 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Broker
 from kernel_gateway.handles import Handles
 from kernel_gateway.kernels.kernel import Kernel
-from kernel_gateway.limits.settings import LimitSettings
+from kernel_gateway.limits.meter import Meter
+from kernel_gateway.limits.rates import Rates
+from kernel_gateway.limits.settings import MEMORY, LimitSettings
 from kernel_gateway.policy.authorizer import baseline_authorizer
 from kernel_gateway.policy.plan import ANY, Plan
 from kernel_gateway.sessions.permit import Permit
 from kernel_gateway.sessions.session import Services, Session
 from kernel_gateway.sessions.settings import SessionSettings
-from kernel_gateway.upstreams.base import Asker, UpstreamAnswer
+from kernel_gateway.upstreams.base import UpstreamAnswer
 from kernel_gateway.upstreams.hosts import StorageHosts
 
 _SERVER, _STORAGE = "lab", "files.lab.invalid"
@@ -65,15 +67,7 @@ class Lab:
     def __init__(self, token: str) -> None:
         self.calls, self._token = 0, token
 
-    async def call(
-        self,
-        operation: Operation,
-        arguments: Mapping[str, Any],
-        *,
-        idempotency_key: str | None,
-        asker: Asker,
-        deadline_seconds: float,
-    ) -> UpstreamAnswer:
+    async def call(self, operation: Operation, arguments: Mapping[str, Any], **_: Any) -> UpstreamAnswer:
         self.calls += 1
         if operation.id == "lab:crash":
             raise RuntimeError(self._token)
@@ -81,10 +75,10 @@ class Lab:
             await asyncio.sleep(_WAIT_SECONDS)
         return UpstreamAnswer(200, {"ping": "pong"}, False, 16)
 
-    async def fetch(self, url: str, *, max_bytes: int, deadline_seconds: float) -> tuple[bytes, str]:
+    async def fetch(self, url: str, **_: Any) -> tuple[bytes, str]:
         return b"content", "text/plain"
 
-    async def store(self, url: str, data: bytes, *, headers: Mapping[str, str], deadline_seconds: float) -> None:
+    async def store(self, url: str, data: bytes, **_: Any) -> None:
         """Kept nowhere."""
 
     async def close(self) -> None:
@@ -107,6 +101,7 @@ class Desk:
             self,
             Redactor(()),
             limits,
+            Meter(limits, Rates(limits.rates, MEMORY, time.time), None),
             secrets.token_bytes(32),
             time.time,
         )
@@ -114,6 +109,7 @@ class Desk:
             take_kernel=lambda _: take_kernel(),
             manifest=lambda _: manifest(catalog.only(lambda operation: operation.scope == _HELD)),
             broker=self._broker,
+            switch=self,
             record=self.record,
             flush=self._flush,
             digest=lambda *_: "",
@@ -148,6 +144,10 @@ class Desk:
 
     def record(self, event: Event) -> None:
         """Attacks are no session's history."""
+
+    def refuses(self, *, server: str = "", operation: str = "", role: str = "", front_end: str = "") -> str:
+        """Nothing is ever switched off here."""
+        return ""
 
     async def _flush(self) -> None:
         """Nothing waits to be written."""

@@ -94,7 +94,8 @@ _media_type = one_of(MEDIA_TYPES, OTHER_MEDIA)
 _digest = matching(r"[0-9a-f]{32,64}")
 
 # The issuer chooses these, in claims that may be addresses, URLs without a query, or ids with separators.
-Identity = Annotated[str, matching(r"[A-Za-z0-9][A-Za-z0-9._@:/|+-]{0,127}", _hashed)]
+identity = matching(r"[A-Za-z0-9][A-Za-z0-9._@:/|+-]{0,127}", _hashed)
+Identity = Annotated[str, identity]
 Id = Annotated[str, matching(r"[A-Za-z0-9_-]{1,64}")]
 # The name of an unknown operation is whatever the cell wrote: who records one passes UNKNOWN_OPERATION instead.
 UNKNOWN_OPERATION = "<unknown>"

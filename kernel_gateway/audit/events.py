@@ -5,6 +5,7 @@ All fields are keywords; a count is an integer, a duration is in milliseconds, a
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, ClassVar, get_type_hints
@@ -29,6 +30,7 @@ from kernel_gateway.audit.bounds import (
     Status,
     Verdict,
     Word,
+    identity,
 )
 
 
@@ -48,14 +50,21 @@ class Event:
         for name, bound in _bounds(type(self)):  # type: ignore[arg-type]  # mypy takes a class for its instance
             object.__setattr__(self, name, bound(getattr(self, name)))
 
-    def body(self) -> str:
-        """Everything that has no column of its own, as canonical JSON: sorted names, no spaces, ASCII."""
+    def body(self, alias: Callable[[str], str] = str) -> str:
+        """Everything that has no column of its own, as canonical JSON: sorted names, no spaces, ASCII.
+
+        Whoever it names, it names by what `alias` makes of them.
+        """
         bounds = _bounds(type(self))  # type: ignore[arg-type]  # as above
         values = {name: getattr(self, name) for name, _ in bounds if name not in COLUMNS}
-        return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        for name, bound in bounds:
+            if bound is identity and name in values and values[name]:
+                values[name] = alias(values[name])
+        return canonical(values)
 
 
 COLUMNS = frozenset({"at", "organisation", "session_id"})
+canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 
 
 @cache
@@ -138,6 +147,20 @@ class OperationCalled(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EffectLeft(Event):
+    """The gateway died while this call was under way, so whether it was done is not known. `at` is when it was found.
+
+    `keyed` says that the upstream does it once, however often the same request is sent.
+    """
+
+    kind: ClassVar[str] = "effect_left"
+
+    cell_id: Id = ""
+    operation: OperationId = ""
+    keyed: Flag = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BlobMoved(Event):
     """Bytes went through a handle; `direction` is the cell's view."""
 
@@ -149,6 +172,18 @@ class BlobMoved(Event):
     bytes: Count = 0
     status: Status = ""
     duration_ms: Milliseconds = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SwitchSet(Event):
+    """The kill switch was set by `subject`: `part` is all, server, operation, role or front_end, and `name` which."""
+
+    kind: ClassVar[str] = "switch_set"
+
+    part: Word = ""
+    name: Identity = ""
+    is_off: Flag = False
+    reason_length: Count = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,3 +239,30 @@ class ApprovalEnded(Event):
 
     approval_id: Id = ""
     outcome: Word = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerAdopted(Event):
+    """The `records` before this one, the first of the ledger, were written by a version that had no chain."""
+
+    kind: ClassVar[str] = "ledger_adopted"
+
+    records: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerPruned(Event):
+    """The records up to `through` had reached the end of their time and were deleted."""
+
+    kind: ClassVar[str] = "ledger_pruned"
+
+    through: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityErased(Event):
+    """Nobody can say any more whom an alias stood for; `alias` is it, without its mark."""
+
+    kind: ClassVar[str] = "identity_erased"
+
+    alias: Digest = ""

@@ -1,9 +1,10 @@
 """Writes events down, in order, append only, many in one transaction.
 
 `record` keeps an event in memory; `flush` returns once everything recorded before it is committed: a few rows at once,
-more of them, and whatever would have to wait, on the database's own thread. Whoever answers for
-something that happened flushes first, so nothing is acknowledged without its event. Fails closed: while the database
-cannot be written, `flush` raises; what was recorded is kept and tried again; once the buffer is full, `record` raises.
+more of them, and whatever would have to wait, on the database's own thread. Whoever answers for something that happened
+flushes first, so nothing is acknowledged without its event. Fails closed: while the database cannot be written, `flush`
+raises; what was recorded is kept and tried again; once the buffer is full, `record` raises. ledger.py says what is
+written.
 """
 
 import asyncio
@@ -12,45 +13,44 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, Column, Connection, Float, Index, MetaData, String, Table, Text, func, insert, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from kernel_gateway.audit.appending import Tail
 from kernel_gateway.audit.events import Event
+from kernel_gateway.audit.identities import ERASED, MARK, aliases_in, names_of
+from kernel_gateway.audit.ledger import DAY, Ledger
+from kernel_gateway.audit.seal import Seal
 from kernel_gateway.audit.settings import AuditSettings
-from kernel_gateway.errors import GatewayError
+from kernel_gateway.audit.tables import events
+from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.store.database import Database, NotNowError
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-_metadata = MetaData()
-_events = Table(
-    "events",
-    _metadata,
-    Column("seq", BigInteger, primary_key=True, autoincrement=False),  # 1, 2, 3 ... without a gap
-    Column("at", Float(53), nullable=False),
-    Column("kind", String(32), nullable=False),
-    Column("session_id", String(64), nullable=False),
-    Column("organisation", String(128), nullable=False),
-    Column("body", Text, nullable=False),  # canonical JSON, stored as it was made
-    Index("events_of_session", "session_id", "seq"),
-)
-# Each row is numbered as it is written, after the one before it: the transaction holds the write lock.
-_append = insert(_events).values(seq=select(func.coalesce(func.max(_events.c.seq), 0) + 1).scalar_subquery())
+MAINTENANCE_SECONDS = 600.0  # what falls due before the next look goes with this one: nothing is ever late
+_FAILURES = (SQLAlchemyError, OSError, RuntimeError)
 
 
 class Journal:
-    """One writer per database. Must be used on one event loop."""
+    """Several processes may write into one database, each with one Journal, which belongs to one event loop."""
 
-    def __init__(self, database: Database, clock: Callable[[], float], settings: AuditSettings | None = None) -> None:
+    def __init__(
+        self, database: Database, clock: Callable[[], float], seal: Seal, settings: AuditSettings | None = None
+    ) -> None:
         self._database, self._clock = database, clock
         self._settings = settings or AuditSettings()
+        self._ledger = Ledger(seal, self._settings)
         self._buffer: deque[tuple[float, Event]] = deque()
         self._recorded = self._committed = 0
         self._writer: asyncio.Task[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._has_table = self._closed = self._failed = False
+        self._upkeep: asyncio.Task[None] | None = None
+        self._is_prepared = self._closed = self._failed = self._is_to_forget = False
 
     def __repr__(self) -> str:
         return f"<Journal {self._committed} committed, {len(self._buffer)} buffered{' closed' if self._closed else ''}>"
@@ -59,6 +59,34 @@ class Journal:
     def is_failing(self) -> bool:
         """Whether the last transaction could not be committed, so that nothing that happens can be acknowledged."""
         return self._failed
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the newest records, seen at the start or while writing; empty where nothing is."""
+        return self._ledger.fault
+
+    async def open(self) -> None:
+        """Looks at the newest records, prunes, and goes on doing so. Raises ConfigError where the database fails."""
+        try:
+            await self.maintain()
+        except (*_FAILURES, TypeError, ValueError) as error:  # the last two: somebody else wrote into the tables
+            raise ConfigError(
+                f"the journal cannot be written ({type(error).__name__}): look at `store.folder`"
+            ) from None
+        if self.fault:
+            log.error("%s; run `kernel-gateway audit verify`", self.fault)
+        self._upkeep = asyncio.get_running_loop().create_task(self._maintain_regularly(), name="journal upkeep")
+
+    async def maintain(self) -> None:
+        """Deletes what reaches the end of its time before the next look, and signs a head where one is due."""
+        now = self._clock()
+        before = now + MAINTENANCE_SECONDS - self._settings.retention_days * DAY
+        await self._change(lambda connection: self._ledger.prune(connection, before, now))
+        while await self._run(self._ledger.sweep):
+            self._is_to_forget = True
+        await self._change(lambda connection: self._ledger.sign(connection, now))
+        if self._is_to_forget:
+            self._is_to_forget = not await self._database.forget()
 
     def record(self, event: Event) -> None:
         """Raises GatewayError("internal") where the event could not be kept."""
@@ -84,28 +112,34 @@ class Journal:
     async def transcript(self, session_id: str, *, after: int = 0, limit: int = 10_000) -> list[dict[str, Any]]:
         """The session's events in order, from the one after `seq` `after`: at most `limit`, so ask again from the last.
 
-        Each is {"seq", "at", "kind", "session_id", "organisation", ...the event's own fields}.
+        Each is {"seq", "at", "kind", "session_id", "organisation", ...the event's own fields}; who was erased is
+        "<erased>".
         """
         await self.flush()
         statement = (
-            select(_events)
-            .where(_events.c.session_id == session_id, _events.c.seq > after)
-            .order_by(_events.c.seq)
+            select(events)
+            .where(events.c.session_id == session_id, events.c.seq > after)
+            .order_by(events.c.seq)
             .limit(limit)
         )
 
         def read(connection: Connection) -> list[dict[str, Any]]:
-            self._create(connection)
             rows = connection.execute(statement).mappings().all()
-            return [{name: row[name] for name in row if name != "body"} | json.loads(row["body"]) for row in rows]
+            names = names_of(connection, (alias for row in rows for alias in aliases_in(row["body"])))
+            return [{name: row[name] for name in _SHOWN} | _named(json.loads(row["body"]), names) for row in rows]
 
-        return await self._database.run(read)
+        return await self._run(read)
 
     async def close(self) -> None:
         """Commits what is left; the database stays open. Raises as `flush` does."""
         self._closed = True
         self._stop_timer()
+        if self._upkeep is not None:
+            self._upkeep.cancel()
         await self.flush()
+        if self._is_prepared:
+            now = self._clock()
+            await self._change(lambda connection: self._ledger.sign(connection, now, at_once=True))
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -120,15 +154,15 @@ class Journal:
     def _write_at_once(self) -> bool:
         """Everything that is buffered, where it is little and the database is free. False: nothing was written."""
         writing = self._writer is not None and not self._writer.done()
-        if writing or not self._has_table or len(self._buffer) > self._settings.max_events_at_once:
+        if writing or not self._is_prepared or len(self._buffer) > self._settings.max_events_at_once:
             return False
         batch = list(self._buffer)
         try:
-            self._database.at_once(lambda connection: self._insert(connection, batch))
+            tail = self._database.at_once(lambda connection: self._ledger.append_at_once(connection, batch))
         except NotNowError:
             return False
         self._stop_timer()
-        self._committed_batch(batch)
+        self._committed_batch(batch, tail)
         return True
 
     def _write(self) -> asyncio.Task[bool]:
@@ -149,35 +183,50 @@ class Journal:
     async def _write_batch(self) -> bool:
         batch = list(islice(self._buffer, self._settings.max_batch_events))
         try:
-            await self._database.run(lambda connection: self._insert(connection, batch))
-        except (SQLAlchemyError, OSError, RuntimeError) as error:
+            tail = await self._run(lambda connection: self._ledger.append(connection, batch))
+        except _FAILURES as error:
             self._failed = True
             log.error("the journal cannot be written: %s", type(error).__name__)
             return False
-        self._committed_batch(batch)
+        self._committed_batch(batch, tail)
         return True
 
-    def _committed_batch(self, batch: list[tuple[float, Event]]) -> None:
+    def _committed_batch(self, batch: list[tuple[float, Event]], tail: Tail) -> None:
+        self._ledger.committed(tail)
         for _ in batch:
             self._buffer.popleft()
         self._committed += len(batch)
         self._failed = False
 
-    def _insert(self, connection: Connection, batch: list[tuple[float, Event]]) -> None:
-        self._create(connection)
-        rows = [
-            {
-                "at": at,
-                "kind": event.kind,
-                "session_id": event.session_id,
-                "organisation": event.organisation,
-                "body": event.body(),
-            }
-            for at, event in batch
-        ]
-        connection.execute(_append, rows)
+    async def _change(self, work: Callable[[Connection], Tail]) -> None:
+        self._ledger.committed(await self._run(work))
 
-    def _create(self, connection: Connection) -> None:
-        if not self._has_table:
-            _metadata.create_all(connection)
-            self._has_table = True
+    async def _run(self, work: Callable[[Connection], T]) -> T:
+        is_prepared = self._is_prepared
+
+        def prepared(connection: Connection) -> T:
+            if not is_prepared:
+                self._ledger.prepare(connection)
+            return work(connection)
+
+        done = await self._database.run(prepared)
+        self._is_prepared = True
+        return done
+
+    async def _maintain_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(MAINTENANCE_SECONDS)
+            try:
+                await self.maintain()
+            except _FAILURES as error:
+                log.error("the journal cannot be pruned: %s", type(error).__name__)
+
+
+_SHOWN = ("seq", "at", "kind", "session_id", "organisation")
+
+
+def _named(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return {
+        name: names.get(value, ERASED) if isinstance(value, str) and value.startswith(MARK) else value
+        for name, value in values.items()
+    }

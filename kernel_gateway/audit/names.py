@@ -25,8 +25,8 @@ _TRAILING = words(
     plain plaintext prev previous primary prod production raw secondary staging str test text v val value
     """
 )
-_SECRET = words("apikey apitoken jwt pass passwords psk pwd secrets")
-_SECRET_ENDINGS = tuple(words("passcode passphrase passwd password passwort secret token"))
+_SECRET = words("apikey apitoken jwt pass passwords psk secrets")
+_SECRET_ENDINGS = tuple(words("passcode passphrase passwd password passwort pwd secret token"))
 _MAYBE = words("auth authorization cookie cookies cred credential credentials creds hmac oauth pat sas sig signature")
 # tokens of paging, language models and locks are no secrets
 _PLAIN_TOKENS = words(

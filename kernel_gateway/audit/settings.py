@@ -1,4 +1,4 @@
-"""How the journal batches what it writes."""
+"""How the journal batches what it writes, when it signs it, and how long it keeps it."""
 
 from pydantic import Field
 
@@ -16,3 +16,9 @@ class AuditSettings(Section):
     max_events_at_once: int = Field(default=32, ge=0, le=512)
     # Beyond this the disk has not kept up: recording is refused, and with it the work (about 20 MB of memory).
     max_buffered_events: int = Field(default=20_000, ge=1, le=1_000_000)
+    # No record is ever older. Not below two days: they go by the segment of a day, the open one included.
+    retention_days: float = Field(default=29.0, ge=2, le=3650)
+    # A head is signed after so many records: what a start has to check again, about 0.2 s.
+    checkpoint_events: int = Field(default=10_000, ge=1, le=1_000_000)
+    # A head is signed at least this often while there are events, so that an hour can be lost unseen and no more.
+    checkpoint_seconds: float = Field(default=3600.0, ge=1, le=86_400)

@@ -42,6 +42,8 @@ _IN_TAG = re.compile(r"(?:[ \t][^<>\n]{0,100})?(?:>|&gt;)(?:<!\[CDATA\[)?")
 _AFTER_FLAG = re.compile(r"[ \t]{1,16}(?!-)")
 _IN_PROSE = re.compile(rf"{QUOTE}?[ \t]{{1,4}}(?P<copula>(?:is|was|to|as|be|of|value)[ \t]{{1,4}}:?[ \t]{{0,4}})?")
 
+_IN_FORM = re.compile(r"\\?[\"']?(?:\r?\n|(?:\\r)?\\n){2}")  # name="password", an empty line: multipart/form-data
+_LINE = re.compile(r"[^\r\n\\]{1,4096}")
 _OPENING = re.compile(rf"(?:[bruf]{{1,2}}(?=[\"']))?(\"\"\"|'''|{QUOTE})", re.IGNORECASE)
 _DOUBLE_QUOTED = re.compile(rf'(?:[^"\\\n]|\\[^\n]){{0,{MAX_VALUE_CHARACTERS}}}')
 _SINGLE_QUOTED = re.compile(rf"(?:[^'\\\n]|\\[^\n]){{0,{MAX_VALUE_CHARACTERS}}}")
@@ -133,6 +135,8 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
             return _judged(text, _LIST.match(text, separator.end()), name, means)
         is_encoded = separator.re is _ASSIGNED and separator["encoded"]
         return _unquoted(text, separator.end(), name, means, _ENCODED if is_encoded else _UNQUOTED)
+    if text[max(start - 7, 0) : start].rstrip("\"'\\").endswith("name=") and (form := _IN_FORM.match(text, stop)):
+        return _judged(text, _LINE.match(text, form.end()), name, means)
     if name.startswith("--") and (separator := _AFTER_FLAG.match(text, stop)):
         opening = _OPENING.match(text, separator.end())
         if opening is not None:

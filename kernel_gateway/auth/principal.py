@@ -8,6 +8,7 @@ class Principal:
     """A caller. Sessions belong to (issuer, organisation, subject, client); the rest may change from token to token.
 
     `expires_at` is in seconds since the epoch; authority ends there, also in the middle of a cell.
+    `front_end` is the one this request came through: mcp (over HTTP), stdio, rest or admin.
     """
 
     issuer: str
@@ -17,6 +18,7 @@ class Principal:
     role: str
     scopes: frozenset[str]
     expires_at: float
+    front_end: str = ""
 
     @property
     def identity(self) -> tuple[str, str, str, str]:

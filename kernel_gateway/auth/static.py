@@ -17,4 +17,5 @@ def principal_from_settings(settings: StdioSettings, now: float) -> Principal:
         role=settings.role,
         scopes=frozenset(settings.scopes),
         expires_at=now + LIFETIME_SECONDS,
+        front_end="stdio",
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from catalog import Catalog
 from kernel_ext.wire import Kind, Message
+from kernel_gateway.audit.events import EffectLeft
 from kernel_gateway.audit.redact import Redactor
 from kernel_gateway.broker.calls import Calls
 from kernel_gateway.broker.cell import Account, Cell
@@ -15,7 +16,11 @@ from kernel_gateway.broker.transfers import Transfers
 from kernel_gateway.crash import crashed
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import Handles
+from kernel_gateway.limits.budgets import Reservation
+from kernel_gateway.limits.effects import Effects
+from kernel_gateway.limits.meter import Meter
 from kernel_gateway.limits.settings import LimitSettings
+from kernel_gateway.limits.usage import Usage
 from kernel_gateway.policy.request import Authorizer
 from kernel_gateway.upstreams.base import Upstream
 
@@ -23,7 +28,10 @@ _EVENT_ID_BYTES = 8
 
 
 class Broker:
-    """One for all sessions; what belongs to one comes in as its Account and its running Cell."""
+    """One for all sessions; what belongs to one comes in as its Account and its running Cell.
+
+    Without `effects` there is nowhere to write a mutation down, so every one is refused.
+    """
 
     def __init__(
         self,
@@ -34,12 +42,25 @@ class Broker:
         journal: Records,
         redactor: Redactor,
         settings: LimitSettings,
+        meter: Meter,
         secret: bytes,
         clock: Callable[[], float],
         random_token: Callable[[int], str] = secrets.token_hex,
+        effects: Effects | None = None,
     ) -> None:
         services = Services(
-            catalog, authorizer, upstreams, handles, journal, redactor, settings, secret, clock, random_token
+            catalog,
+            authorizer,
+            upstreams,
+            handles,
+            journal,
+            redactor,
+            settings,
+            meter,
+            secret,
+            clock,
+            random_token,
+            effects,
         )
         self._services, self._settings = services, settings
         self._calls, self._transfers, self._search = Calls(services), Transfers(services), Search(services)
@@ -64,9 +85,32 @@ class Broker:
             head = {"code": failure.code, "message": failure.message}
         return Message(Kind.ERROR, message.id, head)
 
+    async def recover(self) -> None:
+        """Before the first cell: what an earlier life left open goes into the journal. No session outlives the gateway
+        yet, so no stored answer does."""
+        for effect in await self._services.effects.recover() if self._services.effects else ():
+            self._services.journal.record(
+                EffectLeft(
+                    organisation=effect.organisation,
+                    session_id=effect.session_id,
+                    cell_id=effect.cell_id,
+                    operation=effect.operation,
+                    keyed=effect.keyed,
+                )
+            )
+
+    async def reserve_time(self, seconds: float, account: Account, cell: Cell) -> Reservation:
+        """For a cell that may run this long. Raises GatewayError limited | disabled."""
+        return await self._services.reserve(Usage(milliseconds=round(seconds * 1000)), account, cell)
+
     def forget_session(self, session_id: str) -> None:
         """Its handles end with it."""
         self._services.handles.forget_session(session_id)
+
+    async def shred_session(self, session_id: str) -> None:
+        """Its stored answers end with it, once none of its calls is under way."""
+        if self._services.effects is not None:
+            await self._services.effects.forget_session(session_id)
 
     def _admit(self, message: Message, account: Account, cell: Cell | None) -> None:
         """The kernel's turn, and an end to loops that ignore their errors: past the cap nothing is written down."""
@@ -84,7 +128,7 @@ class Broker:
         if message.kind is Kind.CALL:
             return await self._calls.call(message.head, account, cell), b""
         if message.kind is Kind.SEARCH:
-            return self._search.search(message.head, account, cell), b""
+            return await self._search.search(message.head, account, cell), b""
         if message.kind is Kind.READ:
             return await self._transfers.read(message.head, account, cell)
         if message.kind is Kind.WRITE:

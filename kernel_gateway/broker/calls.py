@@ -1,9 +1,9 @@
 """A CALL: one operation, decided, checked, sent and answered, with one event whatever came of it."""
 
 import asyncio
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from catalog import Effect, Operation
@@ -11,22 +11,22 @@ from catalog.operation import Idempotency
 from kernel_gateway.audit.bounds import UNKNOWN_OPERATION
 from kernel_gateway.audit.events import OperationCalled
 from kernel_gateway.auth.principal import Principal
+from kernel_gateway.broker.answers import Answers
 from kernel_gateway.broker.cell import Account, CallRecord, Cell
 from kernel_gateway.broker.entry import Entry
-from kernel_gateway.broker.marks import Mark, marks
-from kernel_gateway.broker.permission import Permission, key_name
+from kernel_gateway.broker.mutations import Mutations
+from kernel_gateway.broker.permission import Permission
 from kernel_gateway.broker.schemas import Schemas
-from kernel_gateway.broker.seal import Link, clean, seal
+from kernel_gateway.broker.seal import clean
 from kernel_gateway.broker.services import Services, asker, quoted
+from kernel_gateway.broker.unbroken import to_its_end
 from kernel_gateway.errors import GatewayError
-from kernel_gateway.handles import BlobHandle
-from kernel_gateway.limits.idempotency import upstream_key
+from kernel_gateway.limits.budgets import Reservation
+from kernel_gateway.limits.exceeded import ExceededError
+from kernel_gateway.limits.rates import CALL
+from kernel_gateway.limits.usage import Usage
 from kernel_gateway.upstreams.base import Upstream, UpstreamAnswer, UpstreamError
 
-_KEY_BYTES = 16
-_MAX_VALUE_BYTES = 1024 * 1024 - 1024  # in a RESULT's head, once sealed; a kernel takes far more from its gateway
-_SURELY_SMALL_BYTES = 64 * 1024  # a received answer up to here cannot outgrow a head by being written again
-_HANDLE_BYTES = 400  # at most, of a handle in an answer
 _ASKED = re.compile(r"[a-z][a-z0-9_]{0,63}:[a-z][a-z0-9_]{0,63}")  # what the cell's result repeats of an unknown name
 
 
@@ -34,7 +34,8 @@ class Calls:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._schemas, self._permission = Schemas(), Permission(services)
-        self._marks: dict[tuple[str, str], Mark] = {}
+        self._mutations = Mutations(services.effects, services.secret)
+        self._answers = Answers(services, self._schemas)
 
     async def call(self, head: Mapping[str, Any], account: Account, cell: Cell) -> Any:
         """The sealed answer. Raises GatewayError."""
@@ -73,15 +74,36 @@ class Calls:
         arguments, entry.request_bytes = self._schemas.check_arguments(operation, head.get("arguments", {}))
         if decision.approver:
             decision = await self._permission.agreed(operation, arguments, decision.approver, account, cell, entry)
-        arguments, key = self._split_key(operation, arguments, cell.principal)
         upstream = self._services.upstream(operation.server)
-        answer = await self._send(operation, upstream, arguments, key, cell)
-        entry.http_status, entry.answer_bytes, entry.replayed = answer.status, answer.bytes_received, answer.replayed
-        if answer.bytes_received > self._services.settings.max_answer_bytes:
-            limit = self._services.settings.max_answer_bytes
-            raise UpstreamError("upstream_invalid", f"`{operation.server}` answered with more than {limit} bytes")
-        self._schemas.check_answer(operation, answer.body)
-        return self._sealed(operation, upstream, arguments, answer, decision.blocked_fields, cell)
+
+        def read(answer: UpstreamAnswer) -> Any:
+            entry.http_status, entry.answer_bytes = answer.status, answer.bytes_received
+            entry.replayed = answer.replayed
+            return self._answers.read(operation, upstream, arguments, answer, decision.blocked_fields, cell)
+
+        with await self._metered(operation, account, cell, entry) as reservation:
+            value = await self._once(operation, upstream, arguments, cell, entry, read)
+            reservation.commit(reservation.reserved._replace(bytes=entry.request_bytes + entry.answer_bytes))
+            return value
+
+    async def _once(
+        self,
+        operation: Operation,
+        upstream: Upstream,
+        arguments: dict[str, Any],
+        cell: Cell,
+        entry: Entry,
+        read: Callable[[UpstreamAnswer], Any],
+    ) -> Any:
+        """A read as often as it is asked for; anything else at most once."""
+        if operation.effect is Effect.READ and operation.idempotency is Idempotency.NONE:
+            return read(await self._send(operation, upstream, arguments, cell))
+
+        async def send(arguments: Mapping[str, Any], key: str | None, is_repeat: bool) -> UpstreamAnswer:
+            return await self._send(operation, upstream, arguments, cell, key, is_repeat=is_repeat)
+
+        value, entry.replayed = await to_its_end(self._mutations.once(operation, arguments, cell, send, read))
+        return value
 
     def _lookup(self, name: object, principal: Principal) -> Operation:
         operation = self._services.catalog.get(name) if isinstance(name, str) else None
@@ -91,30 +113,41 @@ class Calls:
         hint = f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else "search_tools() finds names"
         raise GatewayError("not_found", f"{quoted(name)} is not an operation; {hint}")
 
-    def _split_key(
-        self, operation: Operation, arguments: dict[str, Any], principal: Principal
-    ) -> tuple[dict[str, Any], str | None]:
-        """The arguments without the caller's idempotency key, and the key to send.
-
-        Where the caller gave none it is new for every call: only our own retry of this very call is the same.
-        """
-        if operation.idempotency is Idempotency.NONE:
-            return arguments, None
-        name = key_name(operation)
-        given = arguments.get(name)
-        rest = {each: value for each, value in arguments.items() if each != name}
-        if not isinstance(given, str):
-            given = self._services.random_token(_KEY_BYTES)
-        secret = self._services.secret
-        return rest, upstream_key(secret, principal.organisation, principal.identity, operation.id, given)
+    async def _metered(self, operation: Operation, account: Account, cell: Cell, entry: Entry) -> Reservation:
+        """Its rate, then room for it and for the longest answer: the last thing before it is sent."""
+        try:
+            await self._services.meter.admit(CALL, cell.principal, operation.id)
+            return await self._services.reserve(
+                Usage(
+                    calls=1,
+                    writes=int(operation.effect is not Effect.READ),
+                    bytes=entry.request_bytes + self._services.settings.max_answer_bytes,
+                ),
+                account,
+                cell,
+            )
+        except GatewayError as error:
+            entry.decision, entry.rule = "deny", error.policy if isinstance(error, ExceededError) else "limits"
+            raise
 
     async def _send(
-        self, operation: Operation, upstream: Upstream, arguments: Mapping[str, Any], key: str | None, cell: Cell
+        self,
+        operation: Operation,
+        upstream: Upstream,
+        arguments: Mapping[str, Any],
+        cell: Cell,
+        key: str | None = None,
+        *,
+        is_repeat: bool = False,
     ) -> UpstreamAnswer:
-        """A broken connection is tried once more, within the same deadline, where that cannot do the thing twice."""
+        """A broken connection is tried once more, within the same deadline, where that cannot do the thing twice.
+
+        The error's `sent` is about all attempts. `is_repeat`: an earlier call may have been sent with this `key`.
+        """
         time = asyncio.get_running_loop().time
         deadline = time() + self._services.settings.call_timeout_seconds
         may_repeat = operation.effect is Effect.READ or key is not None
+        sent = is_repeat
         while True:
             try:
                 return await upstream.call(
@@ -126,50 +159,20 @@ class Calls:
                 )
             except UpstreamError as error:
                 broken = error.code == "upstream_unavailable" and not error.http_status
+                is_second, sent = sent, sent or error.sent
                 if broken and may_repeat:
                     may_repeat = False
                     continue
+                if is_second and key is not None and error.http_status == HTTPStatus.CONFLICT:
+                    message = f"`{operation.server}` is still at work on the first attempt; try again later"
+                    raise UpstreamError("upstream_unavailable", message, retry_after=error.retry_after) from error
                 raise UpstreamError(
                     error.code,
                     clean(error.message, upstream.storage),
                     retry_after=error.retry_after,
                     http_status=error.http_status,
-                    sent=error.sent,
+                    sent=sent,
                 ) from error
-
-    def _sealed(
-        self,
-        operation: Operation,
-        upstream: Upstream,
-        arguments: Mapping[str, Any],
-        answer: UpstreamAnswer,
-        blocked_fields: frozenset[str],
-        cell: Cell,
-    ) -> Any:
-        def mint(link: Link) -> BlobHandle:
-            self._services.redactor.register(link.url)
-            return self._services.handles.mint(
-                link.url,
-                server=operation.server,
-                organisation=cell.principal.organisation,
-                session_id=cell.session_id,
-                direction=link.direction,
-                size=link.size,
-                content_type=link.content_type,
-                expires_at=link.expires_at,
-                headers=link.headers,
-                scope=operation.scope,
-            )
-
-        key = (operation.id, operation.digest)
-        if (mark := self._marks.get(key)) is None:
-            mark = self._marks[key] = marks(operation.answer)
-        value, handles = seal(answer.body, mark, upstream.storage, arguments, mint, blocked_fields)
-        is_small = answer.bytes_received + handles * _HANDLE_BYTES <= _SURELY_SMALL_BYTES
-        if not is_small and len(_written(value)) > _MAX_VALUE_BYTES:
-            message = f"the answer of `{operation.id}` is over {_MAX_VALUE_BYTES} bytes; ask for fewer results"
-            raise UpstreamError("too_large", message, http_status=answer.status)
-        return value
 
     def _record(self, entry: Entry, account: Account, cell: Cell | None, duration_ms: float) -> None:
         self._services.journal.record(
@@ -198,7 +201,3 @@ class Calls:
 def _asked(name: object) -> str:
     """For the cell's own result. The journal keeps no name of the cell's choosing."""
     return name if isinstance(name, str) and _ASKED.fullmatch(name) else ""
-
-
-def _written(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

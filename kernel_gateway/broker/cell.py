@@ -8,6 +8,8 @@ from catalog import Effect, Operation
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.limits.flight import Flight
+from kernel_gateway.limits.idempotency import Ordinals, Origin
+from kernel_gateway.limits.usage import Tally
 from kernel_gateway.policy.plan import ANY, Plan
 from kernel_gateway.policy.risk import Risk, risk_of
 
@@ -38,21 +40,25 @@ class Cell:
     the operations whose question ended with the cell.
 
     `calls` counts the allowed calls, `writes` those of them that may change something, `requests` every message of any
-    kind. A call has its place among the records from
-    its start, so that they stand in the order in which the cell asked, whichever ends first.
+    kind, `tally` what they used and reserved. A call has its place among the records from its start, so that they
+    stand in the order in which the cell asked, whichever ends first. `origin` is where the caller named the request:
+    then the keys of its mutations come from it, else from the cell.
     """
 
     principal: Principal
     session_id: str
     number: int
     cell_id: str
+    origin: Origin | None = field(default=None, repr=False)
+    ordinals: Ordinals = field(default_factory=Ordinals, repr=False)
+    calls: int = 0
+    writes: int = 0
+    requests: int = 0
+    tally: Tally = field(default_factory=Tally)
     plan: Plan = _WITHOUT_A_PLAN
     approver: str = "auto"
     is_shared: bool = False
     ask: Ask | None = None
-    calls: int = 0
-    writes: int = 0
-    requests: int = 0
     unanswered: list[str] = field(default_factory=list)
     _made: dict[str, int] = field(default_factory=dict, repr=False)
     _places: list[CallRecord | None] = field(default_factory=list, repr=False)
@@ -90,7 +96,10 @@ class Cell:
 
 @dataclass(slots=True)
 class Account:
-    """What one session used up. `strays` counts requests that came while no cell held the turn."""
+    """What one session used up. `strays` counts requests that came while no cell held the turn.
+
+    `tree` is one object for all sessions that were forked from one another.
+    """
 
     session_id: str
     organisation: str
@@ -98,3 +107,5 @@ class Account:
     writes: int = 0
     strays: int = 0
     flight: Flight = field(default_factory=Flight)
+    tally: Tally = field(default_factory=Tally)
+    tree: Tally = field(default_factory=Tally)

@@ -8,13 +8,12 @@ from typing import Any
 from catalog import Effect, Operation
 from kernel_gateway.broker.cell import Account, Cell
 from kernel_gateway.broker.entry import Entry
+from kernel_gateway.broker.mutations import split_key
 from kernel_gateway.broker.schemas import size_of
 from kernel_gateway.broker.services import Services, insist
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.policy.request import Decision
 from kernel_gateway.policy.risk import risk_of
-
-_KEY_HEADER = "idempotency-key"
 
 
 class Permission:
@@ -86,7 +85,7 @@ class Permission:
             cell,
             approved=approved,
             risk=risk_of(operation),
-            has_idempotency_key=isinstance(given.get(key_name(operation)), str),
+            has_idempotency_key=split_key(operation, given)[0] is not None,
             argument_bytes=size_of(given),
             host=upstream.host if upstream else "",
         )
@@ -101,15 +100,3 @@ def _count(operation: Operation, account: Account, cell: Cell, calls: int) -> No
     cell.writes += writes
     account.calls += calls
     account.writes += writes
-
-
-def key_name(operation: Operation) -> str:
-    """The parameter that holds the caller's idempotency key; "" where the operation takes none."""
-    return next(
-        (
-            each.name
-            for each in operation.parameters
-            if each.where == "header" and each.wire_name.lower() == _KEY_HEADER
-        ),
-        "",
-    )

@@ -17,9 +17,10 @@ class Search:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    def search(self, head: Mapping[str, Any], account: Account, cell: Cell) -> list[dict[str, Any]]:
+    async def search(self, head: Mapping[str, Any], account: Account, cell: Cell) -> list[dict[str, Any]]:
         """[{"name", "description", "input_schema", "score"}], best first. Raises GatewayError."""
         insist(self._services.decide("search", "", SCOPE, account, cell, approved=False))
+        await self._services.meter.admit("search", cell.principal)
         query, limit, threshold = head.get("query"), head.get("limit", 5), head.get("threshold", 0.0)
         if not isinstance(query, str) or not 1 <= len(query) <= MAX_QUERY_CHARACTERS:
             raise GatewayError("invalid", f"`query` must be text of 1 to {MAX_QUERY_CHARACTERS} characters")

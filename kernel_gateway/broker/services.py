@@ -11,7 +11,11 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker.cell import Account, Cell
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import Handles
+from kernel_gateway.limits.budgets import Reservation
+from kernel_gateway.limits.effects import Effects
+from kernel_gateway.limits.meter import Meter
 from kernel_gateway.limits.settings import LimitSettings
+from kernel_gateway.limits.usage import Usage
 from kernel_gateway.policy.request import Authorizer, Context, Decision, Request
 from kernel_gateway.upstreams.base import Asker, Upstream, UpstreamError
 
@@ -33,9 +37,11 @@ class Services:
     journal: Records
     redactor: Redactor
     settings: LimitSettings
+    meter: Meter
     secret: bytes
     clock: Callable[[], float]
     random_token: Callable[[int], str]
+    effects: Effects | None
     _views: dict[frozenset[str], Catalog] = field(default_factory=dict)
 
     def visible(self, principal: Principal) -> Catalog:
@@ -79,6 +85,12 @@ class Services:
             host=host,
         )
         return self.authorizer.decide(Request(cell.principal, action, resource, scope, context))
+
+    async def reserve(self, wanted: Usage, account: Account, cell: Cell) -> Reservation:
+        """Raises GatewayError limited | disabled."""
+        return await self.meter.reserve(
+            wanted, cell.principal, cell=cell.tally, session=account.tally, tree=account.tree
+        )
 
     def upstream(self, server: str) -> Upstream:
         if (upstream := self.upstreams.get(server)) is None:

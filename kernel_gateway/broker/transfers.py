@@ -7,12 +7,14 @@ from typing import Any, Literal
 
 import httpx2
 
+from catalog.operation import Effect
+from catalog.risk import RISK_OF_EFFECT
 from kernel_gateway.audit.events import BlobMoved
 from kernel_gateway.broker.cell import Account, Cell
 from kernel_gateway.broker.services import Services, insist
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.handles import BlobHandle, Direction
-from kernel_gateway.policy.actions import RISK_OF_EFFECT
+from kernel_gateway.limits.usage import Usage
 from kernel_gateway.upstreams.base import UpstreamError
 
 
@@ -32,11 +34,15 @@ class Transfers:
                 raise GatewayError(
                     "too_large", f"the blob has {limit} bytes, over {settings.max_blob_bytes}; make it smaller"
                 )
-            with account.flight.transfer(limit, settings.max_blob_bytes_in_flight):
+            with (
+                account.flight.transfer(limit, settings.max_blob_bytes_in_flight),
+                await self._services.reserve(Usage(bytes=limit), account, cell) as reservation,
+            ):
                 upstream = self._services.upstream(handle.server)
                 data, content_type = await upstream.fetch(
                     handle.url, max_bytes=limit, deadline_seconds=settings.transfer_timeout_seconds
                 )
+                reservation.commit(Usage(bytes=len(data)))
             if handle.size not in (None, len(data)):
                 message = f"the blob has {len(data)} bytes where {handle.size} were declared"
                 raise UpstreamError("upstream_invalid", message)
@@ -60,7 +66,10 @@ class Transfers:
             if handle.size not in (None, len(data)):
                 message = f"{handle.size} bytes were declared, not {len(data)}; write exactly those or declare anew"
                 raise GatewayError("invalid", message)
-            with account.flight.transfer(len(data), settings.max_blob_bytes_in_flight):
+            with (
+                account.flight.transfer(len(data), settings.max_blob_bytes_in_flight),
+                await self._services.reserve(Usage(bytes=len(data)), account, cell),
+            ):
                 upstream = self._services.upstream(handle.server)
                 handle = self._services.handles.take(handle.id, account.organisation, account.session_id, "write")
                 try:
@@ -79,7 +88,7 @@ class Transfers:
         if not isinstance(id_, str):
             raise GatewayError("invalid", "`handle` must be the id of a blob")
         handle = self._services.handles.look(id_, account.organisation, account.session_id, direction)
-        risk, host = RISK_OF_EFFECT[direction], httpx2.URL(handle.url).netloc.decode()
+        risk, host = RISK_OF_EFFECT[Effect(direction)], httpx2.URL(handle.url).netloc.decode()
         insist(
             self._services.decide(
                 f"blob_{direction}",

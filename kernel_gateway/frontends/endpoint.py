@@ -69,6 +69,7 @@ class McpHandler(AsgiHandler):
     """Both eras on one path: POST carries calls; GET and DELETE belong to legacy protocol sessions."""
 
     route = "/mcp"
+    front_end = "mcp"
     resource_path = "/mcp"
 
     def initialize(self, door: Door, app: AsgiApp, tool_scopes: Mapping[str, tuple[str, ...]]) -> None:  # type: ignore[override]

@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, ClassVar, Protocol
@@ -11,12 +11,15 @@ from typing import Any, ClassVar, Protocol
 from tornado import web
 from tornado.http1connection import HTTP1Connection
 
+from kernel_ext.wire import is_dense
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.crash import crashed
 from kernel_gateway.errors import CODES, GatewayError
 from kernel_gateway.frontends.challenge import BASIC_SCOPES, METADATA_PATH, bearer, challenge, require_scopes
 from kernel_gateway.frontends.origin import check_names, check_query
+from kernel_gateway.frontends.pace import pace
 from kernel_gateway.frontends.settings import ServerSettings
+from kernel_gateway.limits.exceeded import ExceededError
 
 _CODE_OF_STATUS = {404: "not_found", 413: "too_large"}  # what Tornado raises by itself; other 4xx are `invalid`
 
@@ -32,12 +35,14 @@ class TokenVerifier(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What all handlers share. `refused` hears of every refusal before a call began; `event_id` names a crash."""
+    """What all handlers share. `admit` raises where a caller comes too often, `refused` hears of every refusal before
+    a call began, `event_id` names a crash."""
 
     verifier: TokenVerifier
     settings: ServerSettings
     clock: Callable[[], float]
     event_id: Callable[[], str]
+    admit: Callable[[Principal], Awaitable[None]]
     refused: Callable[[GatewayError], None]
 
 
@@ -48,6 +53,7 @@ class Handler(web.RequestHandler):
     resource_path: ClassVar[str] = ""  # of the protected resource this route belongs to
     public: ClassVar[bool] = False
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # method -> scopes
+    front_end: ClassVar[str] = "rest"
 
     door: Door
     principal: Principal
@@ -80,8 +86,12 @@ class Handler(web.RequestHandler):
         check_query(self.request.query_arguments)
         if len(self.request.body) > settings.max_body_bytes:
             raise GatewayError("too_large", f"the body is larger than {settings.max_body_bytes} bytes; send less")
+        if is_dense(self.request.body, settings.max_body_values):
+            raise GatewayError("too_large", f"the body has more than {settings.max_body_values} values; send fewer")
         if not self.public:
-            self.principal = await self.door.verifier.verify(bearer(headers.get("Authorization")))
+            caller = await self.door.verifier.verify(bearer(headers.get("Authorization")))
+            self.principal = replace(caller, front_end=self.front_end)
+            await self.door.admit(self.principal)
             require_scopes(self.principal, self.needed_scopes())
 
     def needed_scopes(self) -> tuple[str, ...]:
@@ -130,6 +140,9 @@ class Handler(web.RequestHandler):
         if error.retry_after is not None:
             problem["retry_after"] = error.retry_after
             self.set_header("Retry-After", str(math.ceil(error.retry_after)))
+        if isinstance(error, ExceededError):
+            for name, value in pace(error).items():
+                self.set_header(name, value)
         self.set_header("Content-Type", "application/problem+json")
         self.finish(json.dumps(problem))
 
@@ -166,7 +179,8 @@ class NotFound(Handler):
         await super().prepare()
         raise GatewayError(
             "not_found",
-            f"nothing is here; there are /mcp, /v1/sessions, /v1/approvals, /healthz, /readyz, {METADATA_PATH}",
+            "there is nothing at this path; there are "
+            f"/mcp, /v1/sessions, /v1/approvals, /v1/switch, /healthz, /readyz, {METADATA_PATH}",
         )
 
 

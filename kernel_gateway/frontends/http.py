@@ -3,12 +3,13 @@
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from tornado import web
 from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 
+from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends import approvals, rest
 from kernel_gateway.frontends.admission import Admission
@@ -17,6 +18,7 @@ from kernel_gateway.frontends.challenge import METADATA_PATH, TOOL_SCOPES, metad
 from kernel_gateway.frontends.endpoint import McpHandler
 from kernel_gateway.frontends.handler import Door, Handler, NotFound, TokenVerifier
 from kernel_gateway.frontends.settings import ServerSettings
+from kernel_gateway.frontends.switch import ROUTE, Operators, SwitchHandler
 
 access = logging.getLogger("kernel_gateway.access")
 
@@ -62,19 +64,25 @@ class Ready(Handler):
         self.reply({"ready": ready, "reasons": reasons}, 200 if ready else 503)
 
 
+async def everybody(principal: Principal) -> None:
+    """Where no rates are kept."""
+
+
 def application(
     gateway: Gateway,
+    operators: Operators,
     verifier: TokenVerifier,
     mcp_app: AsgiApp,
     settings: ServerSettings,
     *,
     tool_scopes: Mapping[str, tuple[str, ...]] = TOOL_SCOPES,
+    admit: Callable[[Principal], Awaitable[None]] = everybody,
     refused: Callable[[GatewayError], None] = lambda error: None,
     clock: Callable[[], float] = time.time,
     event_id: Callable[[], str] = lambda: secrets.token_hex(8),
 ) -> web.Application:
     """`mcp_app` is `endpoint.session_manager(...).asgi_app`; its `run()` must be entered while this serves."""
-    door = Door(verifier, settings, clock, event_id, refused)
+    door = Door(verifier, settings, clock, event_id, admit, refused)
     routes: list[Any] = [
         (r"/mcp", McpHandler, {"door": door, "app": mcp_app, "tool_scopes": tool_scopes}),
         (rf"{METADATA_PATH}(/mcp)?", Metadata, {"door": door}),
@@ -82,6 +90,7 @@ def application(
         (r"/readyz", Ready, {"door": door, "gateway": gateway}),
         *rest.routes(door, gateway),
         *approvals.routes(door, gateway),
+        (ROUTE, SwitchHandler, {"door": door, "operators": operators}),
     ]
     return _Routes(
         door,

@@ -136,8 +136,8 @@ def _without_title(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # The contract's word for each code that the doors raise. `lost` stands for every failure after which the caller
-# cannot know what its session holds, or cannot have one. Nothing raises `disabled` before there is a kill switch,
-# which brings a status of that name. `approval_required` is a code inside a cell only; outside it is a status.
+# cannot know what its session holds, or cannot have one. `approval_required` is a code inside a cell only: outside it
+# is a status.
 STATUS_OF_CODE = {
     "unauthenticated": "denied",
     "denied": "denied",
@@ -153,7 +153,7 @@ STATUS_OF_CODE = {
     "approval_policy": "denied",
     "approval_state": "denied",
     "approval_invalid": "denied",
-    "disabled": "denied",
+    "disabled": "disabled",
     "invalid": "invalid",
     "conflict": "invalid",
     "too_large": "invalid",
@@ -165,6 +165,7 @@ STATUS_OF_CODE = {
     "upstream": "lost",
     "upstream_unavailable": "lost",
     "upstream_invalid": "lost",
+    "outcome_unknown": "lost",
     "kernel_died": "lost",
     "internal": "lost",
 }
@@ -176,13 +177,21 @@ EXECUTE_STATUSES = (
     "paused",
     "approval_required",
     "denied",
+    "disabled",
     "limited",
     "busy",
     "lost",
     "invalid",
     "not_found",
 )
-SEARCH_STATUSES = ("denied", "invalid", "not_found", "lost")  # of a refusal: a search that was made has none
+SEARCH_STATUSES = (
+    "denied",
+    "disabled",
+    "limited",
+    "invalid",
+    "not_found",
+    "lost",
+)  # of a refusal: a search that was made has none
 
 _STRING = {"type": "string"}
 _NUMBER = {"type": "number"}

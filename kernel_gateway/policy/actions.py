@@ -16,7 +16,6 @@ DOORS: Mapping[str, str] = {
     "approve": "approve",
 }
 BLOBS = frozenset(("blob_read", "blob_write"))
-RISK_OF_EFFECT: Mapping[str, str] = {"read": "low", "write": "medium", "delete": "high"}
 ACTIONS = frozenset((CALL, *DOORS, *BLOBS))
 
 GROUPS: Mapping[str, frozenset[str]] = {

@@ -93,7 +93,7 @@ class CedarAuthorizer:
                 "principal": {"type": SESSION[0], "id": SESSION[1]},
                 "action": {"type": "Kernel::Action", "id": action},
                 "resource": {"type": resource[0], "id": resource[1]},
-                "context": _context(request),
+                "context": json.dumps(_context(request)),
             },
             slice_.policies,
             view.entities,

@@ -26,6 +26,24 @@ class Context:
     argument_bytes: int
     host: str  # that the request would go to, in lower case; "" where it goes nowhere
 
+    @classmethod
+    def outside(cls, now: float) -> "Context":
+        """Of a request that runs nothing: no cell, no counts, nothing to approve."""
+        return cls(
+            now=now,
+            has_turn=False,
+            calls_this_cell=0,
+            calls_this_session=0,
+            writes_this_cell=0,
+            writes_this_session=0,
+            risk="low",
+            approved=False,
+            kill_switch=False,
+            has_idempotency_key=False,
+            argument_bytes=0,
+            host="",
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

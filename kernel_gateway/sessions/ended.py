@@ -13,7 +13,11 @@ from kernel_gateway.sessions.result import CellError, ExecuteResult, Image
 
 def result_of(cell: Cell, outcome: Outcome, lost: tuple[str, ...], duration_ms: float) -> ExecuteResult:
     outputs = outcome.outputs
-    died = outcome.status == "lost"
+    code, message = "", ""
+    if outcome.status == "lost":
+        code, message = "kernel_died", f"the kernel died: {outcome.cause}{_void(cell)}; run what you need again"
+    elif outcome.status == "disabled":
+        code, message = "disabled", f"{outcome.cause}{_void(cell)}"
     return ExecuteResult(
         status=outcome.status,
         session_id=cell.session_id,
@@ -27,8 +31,8 @@ def result_of(cell: Cell, outcome: Outcome, lost: tuple[str, ...], duration_ms: 
         lost=lost,
         truncated=outputs.is_truncated,
         duration_ms=duration_ms,
-        code="kernel_died" if died else "",
-        message=f"the kernel died: {outcome.cause}{_void(cell)}; run what you need again" if died else "",
+        code=code,
+        message=message,
     )
 
 

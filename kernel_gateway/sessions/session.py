@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,9 @@ from kernel_gateway.crash import crashed
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.deadline import Deadline
 from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.limits.idempotency import Origin
+from kernel_gateway.limits.switch import Refusing
+from kernel_gateway.limits.usage import Usage
 from kernel_gateway.sessions.ended import event_of, result_of
 from kernel_gateway.sessions.pausing import Pausing
 from kernel_gateway.sessions.permit import Permit, Redeem
@@ -26,6 +30,8 @@ from kernel_gateway.sessions.turns import NoAnswerError, Stop, Turn
 log = logging.getLogger(__name__)
 
 RETRY_BUSY_SECONDS = 5.0  # most cells take less
+_EPOCH = 0  # of the session's branch: no session goes back to an earlier cell yet
+SWITCHED_OFF = "it was switched off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,7 @@ class Services:
     take_kernel: Callable[[str], Awaitable[Kernel]]
     manifest: Callable[[Principal], dict[str, object]]
     broker: Broker
+    switch: Refusing
     record: Callable[[CellRan], None]
     flush: Callable[[], Awaitable[None]]
     digest: Callable[[str, bytes], str]
@@ -49,6 +56,7 @@ class Session:
 
     def __init__(self, id_: str, owner: Principal, services: Services, settings: SessionSettings) -> None:
         self.id, self.owner, self.grant = id_, owner, without_approval(owner).scopes
+        self.asker = owner
         self._services, self._settings = services, settings
         self.opened_at = self.used_at = services.clock()
         self.cells = 0
@@ -58,6 +66,7 @@ class Session:
         self._kernel: Kernel | None = None
         self._cell: Cell | None = None
         self._stop: Stop | None = None
+        self._halted = ""
         self._kernel_began_at = 1
         self._requests: set[asyncio.Future[Message]] = set()
         self._lost: tuple[str, ...] = ()
@@ -93,6 +102,7 @@ class Session:
             permit = await redeem()
             if isinstance(permit, ExecuteResult):
                 return permit
+            self.asker = permit.principal
             result = await self._run(permit, request, turn)
             self._refuse_closed()
             return result
@@ -116,6 +126,28 @@ class Session:
         if self._closed:
             raise GatewayError("not_found", "the session was closed; leave out `session_id` to start a new one")
 
+    def refusal(self) -> str:
+        """Why the kill switch lets nothing run for whoever asked last; "" where it does."""
+        return self._services.switch.refuses(role=self.asker.role, front_end=self.asker.front_end)
+
+    def _refuse_off(self) -> None:
+        if reason := self.refusal():
+            raise GatewayError("disabled", reason)
+
+    async def halt(self, reason: str, grace_seconds: float) -> None:
+        """Interrupts the cell and, after the grace at the latest, ends the kernel. The session stays without its state.
+
+        A kernel that is just being started is not there yet: it is refused before its cell begins.
+        """
+        kernel = self._kernel
+        if kernel is None:
+            return
+        if self._cell is not None:
+            self._halted = reason
+            self.interrupt()
+            await asyncio.wait({kernel.died}, timeout=grace_seconds)
+        await kernel.stop(SWITCHED_OFF)
+
     def interrupt(self) -> bool:
         """Interrupts the running cell. False where none runs."""
         if self._stop is None or self._stop.done():
@@ -126,7 +158,8 @@ class Session:
     async def answer(self, message: Message) -> Message:
         """The inner door, for this session's kernel: what it may do depends on the cell that holds the turn now.
 
-        Whatever is still under way when the cell ends is ended with it, so that nothing acts unseen afterwards.
+        Whatever is still under way when the cell ends is ended with it, so that nothing acts unseen afterwards; what
+        cannot be ended half-way is waited for.
         """
         request = asyncio.ensure_future(self._services.broker.answer(message, self.account, self._cell))
         self._requests.add(request)
@@ -145,6 +178,7 @@ class Session:
         self._closed = True
         if self._kernel is not None:
             await self._kernel.stop("the session was closed")
+        await self._end_requests()
 
     async def _take_turn(self, stop: Stop) -> bool:
         """False where `stop` came first. Raises GatewayError("busy")."""
@@ -175,21 +209,34 @@ class Session:
 
     async def _run(self, permit: Permit, request: ExecuteRequest, turn: Turn) -> ExecuteResult:
         services = self._services
-        kernel = await self._live_kernel(permit.principal)
-        if turn.stop.done():
-            return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
-        self.cells += 1
-        cell = self._new_cell(permit, turn)
-        self.helpers.update(permit.definitions)
-        started = services.clock()
-        self._cell, self._stop = cell, turn.stop
-        turn.deadline = Deadline(request.timeout_seconds)
+        await services.flush()  # a journal that cannot be written is no place to run a cell beside
+        cell = self._new_cell(permit, request, turn)
+        reservation = await services.broker.reserve_time(request.timeout_seconds, self.account, cell)
+        duration_ms = 0.0
         try:
-            outcome = await kernel.run(request.code, turn.deadline, turn.stop)
+            kernel = await self._live_kernel(permit.principal)
+            self._refuse_off()
+            if turn.stop.done():
+                return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
+            self.cells += 1
+            cell.is_shared = self.cells > self._kernel_began_at
+            self.helpers.update(permit.definitions)
+            started = services.clock()
+            self._cell, self._stop, self._halted = cell, turn.stop, ""
+            turn.deadline = Deadline(request.timeout_seconds)
+            try:
+                outcome = await kernel.run(request.code, turn.deadline, turn.stop)
+            finally:
+                self._cell = self._stop = None
+                duration_ms = max(services.clock() - started, 0.0) * 1000
+                await self._end_requests()
         finally:
-            self._cell = self._stop = None
-            await self._end_requests()
-        duration_ms = (services.clock() - started) * 1000
+            ran_seconds = turn.deadline.ran_seconds if turn.deadline is not None else 0.0
+            reservation.commit(Usage(milliseconds=math.ceil(ran_seconds * 1000)))
+        if self._halted:
+            await kernel.stop(SWITCHED_OFF)
+            if outcome.status not in ("ok", "error"):
+                outcome = replace(outcome, status="disabled", cause=self._halted)
         if kernel.died.done():
             await self._bury(kernel)
         lost, self._lost = self._lost, ()
@@ -198,24 +245,26 @@ class Session:
         await services.flush()
         return result
 
-    def _new_cell(self, permit: Permit, turn: Turn) -> Cell:
+    def _new_cell(self, permit: Permit, request: ExecuteRequest, turn: Turn) -> Cell:
         pausing = self._services.pausing
-        permit = replace(permit, terms=replace(permit.terms, state=self.version))
 
         async def ask(operation: Operation, arguments: Mapping[str, Any], approver: str) -> None:
             assert pausing is not None
-            await pausing.ask(turn, permit, operation, arguments, approver)
+            now = replace(permit, terms=replace(permit.terms, state=self.version))
+            await pausing.ask(turn, now, operation, arguments, approver)
 
-        return Cell(
+        cell = Cell(
             permit.principal,
             self.id,
-            self.cells,
+            self.cells + 1,
             self._services.new_id("cell"),
             plan=permit.plan,
             approver=permit.approver,
-            is_shared=self.cells > self._kernel_began_at,
             ask=ask if pausing is not None else None,
         )
+        if request.request_id:
+            cell.origin = Origin.of_request(request.session_id, _EPOCH, request.code, request.request_id)
+        return cell
 
     async def _live_kernel(self, principal: Principal) -> Kernel:
         if self._kernel is not None and self._kernel.died.done():
@@ -226,6 +275,7 @@ class Session:
                 self._refuse_closed()
                 await kernel.claim(self._services.manifest(principal), self.answer, self.cells + 1)
                 self._refuse_closed()
+                self._refuse_off()
             except BaseException:
                 await kernel.stop()
                 raise

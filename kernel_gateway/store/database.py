@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -21,6 +21,7 @@ from kernel_gateway.errors import ConfigError
 from kernel_gateway.store.private import private_file, private_folder
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _CHECKPOINT_PAGES = 1000  # of the write-ahead log: SQLite's own default, about 4 MB
 _IN_A_ROW = 100  # transactions at once before the thread gets one: it copies the log back, which waits for the disk
@@ -33,14 +34,20 @@ class NotNowError(Exception):
 class Database:
     """SQLAlchemy Core over one connection; SQLite for a path, whatever the URL says for a URL. Raises ConfigError.
 
-    Statements of different callers never interleave: each is one transaction, in the order of the calls.
+    Statements of different callers never interleave: each is one transaction, in the order of the calls. `read_only`
+    is for long looks beside a running service: each transaction sees the database as it was when it began to read.
     """
 
     def __init__(
-        self, url_or_path: str | Path, *, busy_timeout_seconds: float = 5.0, survives_power_loss: bool = False
+        self,
+        url_or_path: str | Path,
+        *,
+        busy_timeout_seconds: float = 5.0,
+        survives_power_loss: bool = False,
+        read_only: bool = False,
     ) -> None:
         self._url = _url(url_or_path)
-        self._engine = _engine(self._url)
+        self._engine = _engine(self._url, read_only)
         self._connection: Connection | None = None
         self._patience = {"busy_timeout": round(busy_timeout_seconds * 1000), "wal_autocheckpoint": _CHECKPOINT_PAGES}
         is_sqlite = self._url.get_backend_name() == "sqlite"
@@ -49,7 +56,8 @@ class Database:
                 path = Path(self._url.database)
                 private_folder(path.parent)
                 private_file(path)  # SQLite gives -wal and -shm the mode of the file itself
-            _prepare_sqlite(self._engine, self._patience, survives_power_loss)
+            _prepare_sqlite(self._engine, self._patience, survives_power_loss, read_only)
+        self._is_sqlite = is_sqlite
         self._never_waits = is_sqlite and not survives_power_loss
         self._in_a_row = 0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
@@ -64,7 +72,7 @@ class Database:
 
         Cancelling the caller does not undo it: the transaction goes on to its own end.
         """
-        return await self._on_thread(lambda: self._transaction(work, self._patience))
+        return await self._on_thread(self._transaction, work, self._patience)
 
     def at_once(self, work: Callable[[Connection], T]) -> T:
         """As `run`, on the calling thread: for a few rows, which take SQLite less time than handing them over takes.
@@ -87,24 +95,6 @@ class Database:
         except NotNowError:
             return await self.run(work)
 
-    async def empty_log(self) -> None:
-        """Empties SQLite's write-ahead log, where deleted rows would stay for a while. Not while somebody reads."""
-        if self._engine.dialect.name == "sqlite":
-            await self._on_thread(self._empty_log)
-
-    def _empty_log(self) -> None:
-        if self._connection is not None:
-            connection = self._connection.connection.driver_connection
-            _set(connection, {"busy_timeout": 0})
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]  # sqlite3's own
-
-    async def _on_thread(self, work: Callable[[], T]) -> T:
-        future = self._thread.submit(work)
-        self._unfinished.add(future)
-        future.add_done_callback(self._unfinished.discard)
-        self._in_a_row = 0
-        return await asyncio.wrap_future(future)
-
     def _transaction(self, work: Callable[[Connection], T], patience: Mapping[str, int]) -> T:
         if self._connection is None:
             self._connection = self._engine.connect()
@@ -112,6 +102,30 @@ class Database:
             _set(self._connection.connection.driver_connection, patience)
         with self._connection.begin():
             return work(self._connection)
+
+    async def forget(self, *, patient: bool = False) -> bool:
+        """Empties the write-ahead log of what it still holds of deleted rows. False: somebody reads; ask again.
+
+        `patient` waits for them as long as a transaction would, and everything after it here waits too.
+        """
+        if not self._is_sqlite:
+            return True
+        return await self._on_thread(self._empty_log, self._patience if patient else {"busy_timeout": 0})
+
+    async def _on_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        future = self._thread.submit(work, *args, **kwargs)
+        self._unfinished.add(future)
+        future.add_done_callback(self._unfinished.discard)
+        self._in_a_row = 0
+        return await asyncio.wrap_future(future)
+
+    def _empty_log(self, patience: Mapping[str, int]) -> bool:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        driver: Any = self._connection.connection.driver_connection
+        _set(driver, patience)
+        is_busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not is_busy
 
     async def close(self) -> None:
         """Finishes what was asked before, then lets the file go. Calling it again does nothing."""
@@ -136,17 +150,20 @@ def _url(url_or_path: str | Path) -> URL:
         raise ConfigError("the database URL cannot be read; write `dialect+driver://user:password@host/name`") from None
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, read_only: bool) -> Engine:
     try:
         # hide_parameters: the values of a failed statement stay out of the exception's text
-        return create_engine(url, hide_parameters=True, poolclass=QueuePool, pool_size=1, max_overflow=0)
+        engine = create_engine(url, hide_parameters=True, poolclass=QueuePool, pool_size=1, max_overflow=0)
+        # SQLite gives every transaction one unchanging view by itself
+        is_to_ask = read_only and url.get_backend_name() != "sqlite"
+        return engine.execution_options(isolation_level="REPEATABLE READ") if is_to_ask else engine
     except NoSuchModuleError as error:
         raise ConfigError(f"no dialect called `{url.drivername}`; use sqlite or postgresql+<driver>") from error
     except ModuleNotFoundError as error:
         raise ConfigError(f"`{url.drivername}` needs the Python package `{error.name}`; install it") from error
 
 
-def _prepare_sqlite(engine: Engine, patience: Mapping[str, int], survives_power_loss: bool) -> None:
+def _prepare_sqlite(engine: Engine, patience: Mapping[str, int], survives_power_loss: bool, read_only: bool) -> None:
     pragmas: dict[str, str | int] = {
         **patience,  # first: the others already need the file
         "journal_mode": "WAL",
@@ -155,6 +172,7 @@ def _prepare_sqlite(engine: Engine, patience: Mapping[str, int], survives_power_
         "secure_delete": "ON",  # what is deleted is overwritten, not left in free pages
         "temp_store": "MEMORY",  # no rows in temporary files
         "trusted_schema": "OFF",
+        "query_only": "ON" if read_only else "OFF",
     }
 
     @event.listens_for(engine, "connect")
@@ -165,7 +183,7 @@ def _prepare_sqlite(engine: Engine, patience: Mapping[str, int], survives_power_
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # IMMEDIATE: takes the write lock at once, so two processes wait for each other instead of failing half-way
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 def _set(connection: Any, pragmas: Mapping[str, str | int]) -> None:

@@ -22,27 +22,25 @@ class Keys:
         private_folder(folder)
         self._folder = private_folder(folder / "keys")
         self._secrets: dict[str, bytes] = {}
-        self._signing: Ed25519PrivateKey | None = None
+        self._signing: dict[str, Ed25519PrivateKey] = {}
 
     def __repr__(self) -> str:
-        return f"<Keys {len(self._secrets) + (self._signing is not None)} loaded>"
+        return f"<Keys {len(self._secrets) + len(self._signing)} loaded>"
 
     def secret(self, name: str) -> bytes:
         """The 32 bytes called `name`. Raises ConfigError where the file is damaged or others can open it."""
         if name not in self._secrets:
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is not a key name")
-            path = self._folder / f"{name}.key"
+            path = self._path(name, "key")
             content = _load_or_create(path, lambda: secrets.token_bytes(SECRET_BYTES))
             if len(content) != SECRET_BYTES:
                 raise _damaged(path)
             self._secrets[name] = content
         return self._secrets[name]
 
-    def signing(self) -> Ed25519PrivateKey:
-        """The key that signs what the gateway says to others. Raises ConfigError as `secret` does."""
-        if self._signing is None:
-            path = self._folder / "signing.pem"
+    def signing(self, name: str = "signing") -> Ed25519PrivateKey:
+        """A key that signs what the gateway says to others. Raises ConfigError as `secret` does."""
+        if name not in self._signing:
+            path = self._path(name, "pem")
             content = _load_or_create(path, _new_signing_key)
             try:
                 key = load_pem_private_key(content, password=None)
@@ -50,8 +48,13 @@ class Keys:
                 raise _damaged(path) from error
             if not isinstance(key, Ed25519PrivateKey):
                 raise _damaged(path)
-            self._signing = key
-        return self._signing
+            self._signing[name] = key
+        return self._signing[name]
+
+    def _path(self, name: str, suffix: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is not a key name")
+        return self._folder / f"{name}.{suffix}"
 
 
 def _load_or_create(path: Path, create: Callable[[], bytes]) -> bytes:

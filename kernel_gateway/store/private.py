@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from kernel_gateway.errors import ConfigError
@@ -82,6 +83,23 @@ def read_secret(path: Path) -> bytes | None:
 
 def create_secret(path: Path, content: bytes) -> bool:
     """Writes `content` whole or not at all, with mode 0600; False where the file existed already."""
+    with _draft(path, content) as draft, contextlib.suppress(FileExistsError):
+        os.link(draft, path)  # unlike a rename, never replaces a key that another process has just made
+        _sync(path.parent)
+        return True
+    return False
+
+
+def replace_secret(path: Path, content: bytes) -> None:
+    """As `create_secret`, in the place of what was there. On the disk when this returns."""
+    with _draft(path, content) as draft:
+        draft.replace(path)
+        _sync(path.parent)
+
+
+@contextlib.contextmanager
+def _draft(path: Path, content: bytes) -> Iterator[Path]:
+    """A file beside `path` with all of `content`, on the disk."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -89,13 +107,9 @@ def create_secret(path: Path, content: bytes) -> bool:
             file.write(content)
             file.flush()
             os.fsync(descriptor)
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)  # unlike a rename, never replaces a key that another process has just made
-            _sync(path.parent)
-            return True
-        return False
+        yield draft
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:

@@ -8,26 +8,28 @@ with it, so that no row can be moved to another session, kind or name. Without i
 import json
 import secrets
 from collections.abc import Callable, Collection
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import (
     Column,
-    ColumnElement,
     Connection,
     LargeBinary,
     MetaData,
     String,
     Table,
     and_,
+    bindparam,
     delete,
     insert,
     select,
+    update,
 )
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.store.database import Database
-from kernel_gateway.store.keys import SECRET_BYTES, Keys
+from kernel_gateway.store.keys import SECRET_BYTES
 
 _NONCE_BYTES = 12  # GCM's own size. Random ones are safe for 2**32 values of one key (NIST SP 800-38D, 8.3)
 
@@ -46,12 +48,27 @@ _values = Table(
     Column("name", String(128), primary_key=True),
     Column("sealed", LargeBinary, nullable=False),  # nonce, ciphertext, tag
 )
+# Made once: to build and compile a statement takes longer than to run it.
+_place = and_(*(_values.c[name] == bindparam(f"of_{name}") for name in ("session_id", "kind", "name")))
+_of_session = _keys.c.session_id == bindparam("of_session_id")
+_select_key = select(_keys.c.wrapped).where(_of_session)
+_insert_key = insert(_keys)
+_select = select(_values.c.sealed).where(_place)
+_update = update(_values).where(_place).values(sealed=bindparam("to"))
+_insert = insert(_values)
+_delete = delete(_values).where(_place)
+
+
+class Secrets(Protocol):
+    """The installation's keys: store.keys.Keys."""
+
+    def secret(self, name: str) -> bytes: ...
 
 
 class Vault:
     """`random(n)` gives n random bytes. Raises GatewayError `internal` where a value was damaged or moved."""
 
-    def __init__(self, database: Database, keys: Keys, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
+    def __init__(self, database: Database, keys: Secrets, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
         self._database, self._keys, self._random = database, keys, random
         self._has_tables = False
 
@@ -59,8 +76,10 @@ class Vault:
         return f"<Vault in {self._database!r}>"
 
     async def prepare(self) -> None:
-        """Makes the tables. Needed before `write` and `read` only: the others see to it."""
+        """Makes the tables. Needed before `write` and `read` only: the others see to it. Raises ConfigError where the
+        installation's key cannot be used."""
         if not self._has_tables:
+            self._keys.secret("vault")
             await self._database.run(_metadata.create_all)
             self._has_tables = True
 
@@ -82,9 +101,7 @@ class Vault:
 
     async def delete(self, session_id: str, kind: str, name: str) -> None:
         await self.prepare()
-        await self._database.run(
-            lambda connection: connection.execute(delete(_values).where(_is(session_id, kind, name)))
-        )
+        await self._database.run(lambda connection: connection.execute(_delete, _at(session_id, kind, name)))
 
     async def delete_session(self, session_id: str) -> None:
         """Key and values, overwritten in the database's file and in its log."""
@@ -95,7 +112,7 @@ class Vault:
             return connection.execute(delete(_keys).where(_keys.c.session_id == session_id)).rowcount > 0
 
         if await self._database.run(shred):
-            await self._database.empty_log()
+            await self._database.forget()
 
     async def delete_kind(self, kind: str, *, except_sessions: Collection[str] = ()) -> None:
         """Every session's values of `kind` but those of `except_sessions`; keys go with their last value."""
@@ -111,7 +128,7 @@ class Vault:
             return gone > 0
 
         if await self._database.run(shred):
-            await self._database.empty_log()
+            await self._database.forget()
 
     def write(self, connection: Connection, session_id: str, kind: str, name: str, plaintext: bytes) -> None:
         """As `put`, inside a transaction of somebody else's."""
@@ -119,19 +136,20 @@ class Vault:
         if key is None:
             key = self._random(SECRET_BYTES)
             wrapped = self._seal(self._keys.secret("vault"), key, (session_id,))
-            connection.execute(insert(_keys).values(session_id=session_id, wrapped=wrapped))
-        connection.execute(delete(_values).where(_is(session_id, kind, name)))
+            connection.execute(_insert_key, {"session_id": session_id, "wrapped": wrapped})
         sealed = self._seal(key, plaintext, (session_id, kind, name))
-        connection.execute(insert(_values).values(session_id=session_id, kind=kind, name=name, sealed=sealed))
+        if not connection.execute(_update, {**_at(session_id, kind, name), "to": sealed}).rowcount:
+            row = {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed}
+            connection.execute(_insert, row)
 
     def read(self, connection: Connection, session_id: str, kind: str, name: str) -> bytes | None:
         """As `get`, inside a transaction of somebody else's."""
-        sealed = connection.execute(select(_values.c.sealed).where(_is(session_id, kind, name))).scalar()
+        sealed = connection.execute(_select, _at(session_id, kind, name)).scalar()
         key = None if sealed is None else self._key(connection, session_id)
         return None if sealed is None or key is None else _open(key, sealed, (session_id, kind, name))
 
     def _key(self, connection: Connection, session_id: str) -> bytes | None:
-        wrapped = connection.execute(select(_keys.c.wrapped).where(_keys.c.session_id == session_id)).scalar()
+        wrapped = connection.execute(_select_key, {"of_session_id": session_id}).scalar()
         return None if wrapped is None else _open(self._keys.secret("vault"), wrapped, (session_id,))
 
     def _seal(self, key: bytes, plaintext: bytes, belongs_to: tuple[str, ...]) -> bytes:
@@ -152,5 +170,5 @@ def _written(belongs_to: tuple[str, ...]) -> bytes:
     return json.dumps(belongs_to).encode()
 
 
-def _is(session_id: str, kind: str, name: str) -> ColumnElement[bool]:
-    return and_(_values.c.session_id == session_id, _values.c.kind == kind, _values.c.name == name)
+def _at(session_id: str, kind: str, name: str) -> dict[str, str]:
+    return {"of_session_id": session_id, "of_kind": kind, "of_name": name}

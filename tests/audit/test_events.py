@@ -83,6 +83,9 @@ def test_the_body_is_small_canonical_json(event):
 def test_every_kind_is_covered_and_named():
     assert {kind.kind for kind in KINDS} == {
         *("searched", "session_opened", "session_closed", "cell_ran", "operation_called", "blob_moved", "refused"),
+        "effect_left",
+        "switch_set",
+        *("ledger_adopted", "ledger_pruned", "identity_erased"),
         *("policy_reloaded", "policy_refused", "approval_asked", "approval_ended"),
     }
 

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -7,16 +8,19 @@ import sys
 import threading
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
 from kernel_gateway.audit.digests import keyed_digest
 from kernel_gateway.audit.events import CellRan, OperationCalled, Searched, SessionOpened
 from kernel_gateway.audit.journal import Journal
+from kernel_gateway.audit.seal import Seal
 from kernel_gateway.audit.settings import AuditSettings
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.store.database import Database
 
+SEAL = Seal(bytes(32), Ed25519PrivateKey.generate())
 NEVER_BY_ITSELF = AuditSettings(flush_interval_ms=10_000)
 
 
@@ -29,7 +33,7 @@ async def database(tmp_path):
 
 @pytest.fixture
 async def journal(database):
-    journal = Journal(database, clock=lambda: 1_795_250_000.5, settings=NEVER_BY_ITSELF)
+    journal = Journal(database, lambda: 1_795_250_000.5, SEAL, settings=NEVER_BY_ITSELF)
     yield journal
     await journal.close()
 
@@ -68,8 +72,11 @@ def rows(path):
 async def test_an_event_is_one_row_of_columns_and_canonical_json(journal, tmp_path):
     journal.record(SessionOpened(organisation="acme", subject="alice", client="cli", session_id="s1", reason="execute"))
     await journal.flush()
-    body = '{"client":"cli","reason":"execute","subject":"alice"}'
-    assert rows(tmp_path / "gateway.db") == [(1, 1_795_250_000.5, "session_opened", "s1", "acme", body)]
+    ((*columns, body),) = rows(tmp_path / "gateway.db")
+    assert columns == [1, 1_795_250_000.5, "session_opened", "s1", "acme"]
+    assert re.fullmatch(r'{"client":"~[0-9a-f]{32}","reason":"execute","subject":"~[0-9a-f]{32}"}', body)
+    (told,) = await journal.transcript("s1")
+    assert (told["subject"], told["client"], told["reason"]) == ("alice", "cli", "execute")
 
 
 async def test_a_transcript_is_the_session_in_order_and_nothing_else(journal):
@@ -98,7 +105,7 @@ async def test_a_long_transcript_is_read_in_parts(journal):
 
 async def test_flush_writes_everything_recorded_before_it_in_batches(database, tmp_path):
     journal = Journal(
-        database, clock=lambda: 1.0, settings=AuditSettings(max_batch_events=10, flush_interval_ms=10_000)
+        database, lambda: 1.0, SEAL, settings=AuditSettings(max_batch_events=10, flush_interval_ms=10_000)
     )
     for hits in range(95):
         journal.record(Searched(hits=hits))
@@ -109,7 +116,7 @@ async def test_flush_writes_everything_recorded_before_it_in_batches(database, t
 
 
 async def test_concurrent_flushes_share_their_transactions(failing):
-    journal = Journal(failing, clock=lambda: 1.0, settings=NEVER_BY_ITSELF)
+    journal = Journal(failing, lambda: 1.0, SEAL, settings=NEVER_BY_ITSELF)
 
     async def acknowledged(hits):
         journal.record(Searched(hits=hits))
@@ -122,16 +129,16 @@ async def test_concurrent_flushes_share_their_transactions(failing):
 
 async def test_few_events_are_written_at_once_and_many_on_the_databases_thread(database, tmp_path):
     settings = AuditSettings(flush_interval_ms=10_000, max_events_at_once=3)
-    journal = Journal(database, clock=lambda: 1.0, settings=settings)
+    journal = Journal(database, lambda: 1.0, SEAL, settings=settings)
     journal.record(Searched())
     await journal.flush()  # the first makes the table, on the thread
     for events, thread in ((3, threading.current_thread().name), (4, "database_0")):
         names = []
-        insert = journal._insert
-        journal._insert = lambda *args, insert=insert, names=names: (
+        append = journal._ledger._append
+        journal._ledger._append = lambda *args, append=append, names=names: (
             names.append(threading.current_thread().name),
-            insert(*args),
-        )
+            append(*args),
+        )[1]
         for _ in range(events):
             journal.record(Searched())
         await journal.flush()
@@ -141,7 +148,7 @@ async def test_few_events_are_written_at_once_and_many_on_the_databases_thread(d
 
 
 async def test_a_database_that_another_process_holds_does_not_stop_the_event_loop(database, tmp_path):
-    journal = Journal(database, clock=lambda: 1.0, settings=NEVER_BY_ITSELF)
+    journal = Journal(database, lambda: 1.0, SEAL, settings=NEVER_BY_ITSELF)
     journal.record(Searched(hits=1))
     await journal.flush()
     other = sqlite3.connect(tmp_path / "gateway.db", isolation_level=None)
@@ -159,7 +166,7 @@ async def test_a_database_that_another_process_holds_does_not_stop_the_event_loo
 
 
 async def test_an_event_nobody_waits_for_is_written_soon_by_itself(database, tmp_path):
-    journal = Journal(database, clock=lambda: 1.0, settings=AuditSettings(flush_interval_ms=1))
+    journal = Journal(database, lambda: 1.0, SEAL, settings=AuditSettings(flush_interval_ms=1))
     journal.record(Searched())
     async with asyncio.timeout(20):
         while repr(journal) != "<Journal 1 committed, 0 buffered>":
@@ -169,7 +176,7 @@ async def test_an_event_nobody_waits_for_is_written_soon_by_itself(database, tmp
 
 
 async def test_an_event_that_joins_a_transaction_leaves_nothing_to_write_behind(database, caplog):
-    journal = Journal(database, clock=lambda: 1.0, settings=AuditSettings(flush_interval_ms=200))
+    journal = Journal(database, lambda: 1.0, SEAL, settings=AuditSettings(flush_interval_ms=200))
     journal.record(Searched())
 
     async def record():
@@ -185,7 +192,7 @@ async def test_an_event_that_joins_a_transaction_leaves_nothing_to_write_behind(
 
 
 async def test_a_full_batch_is_written_without_waiting_for_the_interval(database):
-    journal = Journal(database, clock=lambda: 1.0, settings=AuditSettings(max_batch_events=3, flush_interval_ms=10_000))
+    journal = Journal(database, lambda: 1.0, SEAL, settings=AuditSettings(max_batch_events=3, flush_interval_ms=10_000))
     for _ in range(3):
         journal.record(Searched())
     async with asyncio.timeout(20):
@@ -195,7 +202,7 @@ async def test_a_full_batch_is_written_without_waiting_for_the_interval(database
 
 
 async def test_flush_fails_while_the_database_cannot_be_written_and_nothing_is_lost(failing, tmp_path):
-    journal = Journal(failing, clock=lambda: 1.0, settings=NEVER_BY_ITSELF)
+    journal = Journal(failing, lambda: 1.0, SEAL, settings=NEVER_BY_ITSELF)
     failing.broken = True
     journal.record(Searched(hits=1))
     with pytest.raises(GatewayError) as refused:
@@ -210,7 +217,7 @@ async def test_flush_fails_while_the_database_cannot_be_written_and_nothing_is_l
 
 async def test_recording_is_refused_once_the_buffer_is_full(failing):
     journal = Journal(
-        failing, clock=lambda: 1.0, settings=AuditSettings(max_buffered_events=3, flush_interval_ms=10_000)
+        failing, lambda: 1.0, SEAL, settings=AuditSettings(max_buffered_events=3, flush_interval_ms=10_000)
     )
     failing.broken = True
     for _ in range(3):
@@ -240,7 +247,7 @@ async def test_a_caller_that_gives_up_does_not_stop_the_others_transaction(journ
 
 
 async def test_closing_writes_what_is_left_and_refuses_more(database, tmp_path):
-    journal = Journal(database, clock=lambda: 1.0, settings=NEVER_BY_ITSELF)
+    journal = Journal(database, lambda: 1.0, SEAL, settings=NEVER_BY_ITSELF)
     journal.record(Searched())
     await journal.close()
     assert len(rows(tmp_path / "gateway.db")) == 1
@@ -251,7 +258,7 @@ async def test_closing_writes_what_is_left_and_refuses_more(database, tmp_path):
 async def test_numbering_goes_on_after_a_restart(tmp_path):
     for _ in range(2):
         database = Database(tmp_path / "gateway.db")
-        journal = Journal(database, clock=lambda: 1.0)
+        journal = Journal(database, lambda: 1.0, SEAL)
         journal.record(Searched())
         await journal.close()
         await database.close()
@@ -264,10 +271,13 @@ import asyncio, os, signal, sys, time
 from pathlib import Path
 from kernel_gateway.audit.events import Searched
 from kernel_gateway.audit.journal import Journal
+from kernel_gateway.audit.seal import Seal
 from kernel_gateway.store.database import Database
+from kernel_gateway.store.keys import Keys
 
 async def main():
-    journal = Journal(Database(Path(sys.argv[1])), time.time)
+    path = Path(sys.argv[1])
+    journal = Journal(Database(path), time.time, Seal.of(Keys(path.parent)))
     async def acknowledged(hits):
         journal.record(Searched(hits=hits))
         await journal.flush()
@@ -299,6 +309,9 @@ asyncio.run(main())
         ("max_batch_events", 0, 1, 10_000, 10_001),
         ("max_buffered_events", 0, 1, 1_000_000, 1_000_001),
         ("max_events_at_once", -1, 0, 512, 513),
+        ("retention_days", 1.9, 2, 3650, 3651),
+        ("checkpoint_events", 0, 1, 1_000_000, 1_000_001),
+        ("checkpoint_seconds", 0.9, 1, 86_400, 86_401),
     ],
 )
 def test_settings_are_bounded(name, below, lowest, highest, above):

@@ -30,7 +30,7 @@ async def mcp(scope, receive, send):
 async def http(issuer, clock):
     auth = AuthSettings.model_validate({"issuers": [{"issuer": issuer.url, "jwks_url": issuer.jwks_url}]})
     fetch, bound = HttpFetch(auth), bind("127.0.0.1", 0)
-    app = application(EmptyGateway(), Verifier(auth, fetch, clock), mcp, ServerSettings(), clock=clock)
+    app = application(EmptyGateway(), None, Verifier(auth, fetch, clock), mcp, ServerSettings(), clock=clock)
     server = listen(app, ServerSettings(), bound)
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{bound.port}", trust_env=False, timeout=10) as client:
         yield client

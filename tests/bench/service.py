@@ -31,9 +31,16 @@ from tests.bench.libraries import by_library
 from tests.bench.marks import Marks
 
 TOKEN_SECONDS = 3600.0
+# Everything is counted as for any agent, and nothing reaches its limit.
+PLENTY = ["1000000/minute per token", "1000000/minute per organisation"]
+MUCH = 10**9
+BUDGET = {"writes": MUCH, "bytes": 10**15, "seconds": MUCH}
 LIMITS = {
     "max_calls_per_cell": 100,  # a cell of the bench makes 50 calls
     "max_calls_per_session": 1_000_000,
+    "rates": dict.fromkeys(("request", "execute", "search", "call"), PLENTY) | {"operation": PLENTY[:1]},
+    "budgets": {"execution": {"writes": MUCH}, "session": BUDGET, "tree": BUDGET | {"calls": MUCH}},
+    "quotas": dict.fromkeys(("principal", "organisation"), BUDGET | {"calls": MUCH}),
 }
 SESSIONS = {"max_sessions": 100, "max_sessions_per_principal": 100}  # one agent keeps 50 for the figure of memory
 ASKS_NOBODY = {"auto_approve_risk": "critical"}

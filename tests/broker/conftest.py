@@ -17,9 +17,13 @@ from kernel_gateway.audit.redact import Redactor
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.handles import Handles
+from kernel_gateway.limits.effects import Effects
+from kernel_gateway.limits.meter import meter
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.policy.authorizer import baseline_authorizer
 from kernel_gateway.policy.settings import PolicySettings
+from kernel_gateway.store.database import Database
+from kernel_gateway.store.vault import Vault
 from kernel_gateway.upstreams.http import connect
 from kernel_gateway.upstreams.settings import UpstreamSettings
 
@@ -123,6 +127,7 @@ DOCUMENT = {
 class Loopback:
     port: int
     respond: object = None
+    stop: object = None
     seen: list = field(default_factory=list)
 
     @property
@@ -153,6 +158,7 @@ async def server():
 
     http = HTTPServer(tornado.web.Application([(r".*", Handler)], log_function=lambda _: None))
     http.add_sockets(sockets)
+    world.stop = http.stop
     yield world
     http.stop()
     await http.close_all_connections()
@@ -197,18 +203,18 @@ class Scene(SimpleNamespace):
 
 
 @pytest.fixture
-async def scene(server):
-    async with _scene(server) as made:
+async def scene(server, tmp_path):
+    async with _scene(server, tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-async def scene_with(server):
+async def scene_with(server, tmp_path):
     """scene_with(limits={...}, upstream={...}, policy={...})"""
     opened = []
 
     async def make(limits=None, upstream=None, policy=None):
-        context = _scene(server, limits, upstream, policy)
+        context = _scene(server, tmp_path, limits, upstream, policy)
         opened.append(context)
         return await context.__aenter__()
 
@@ -217,8 +223,14 @@ async def scene_with(server):
         await context.__aexit__(None, None, None)
 
 
+class Secrets:
+    def secret(self, name):
+        return name.encode().ljust(32)
+
+
 class _scene:  # noqa: N801 - reads as a verb at its use
-    def __init__(self, server, limits=None, upstream=None, policy=None):
+    def __init__(self, server, folder, limits=None, upstream=None, policy=None):
+        self.folder = folder
         self.server, self.limits, self.upstream = server, LimitSettings(**limits or {}), upstream or {}
         self.policy = PolicySettings(**{"auto_approve_risk": "critical", **(policy or {})})
 
@@ -245,6 +257,10 @@ class _scene:  # noqa: N801 - reads as a verb at its use
             clock=lambda: scene.now,
         )
         scene.handles = Handles(lambda: scene.now, scene.tokens)
+        scene.database = Database(self.folder / "gateway.db")
+        scene.vault = Vault(scene.database, Secrets())
+        scene.effects = Effects(scene.database, scene.vault, lambda: scene.now, self.limits.effect_retention_seconds)
+        scene.meter = meter(self.limits, scene.database, lambda: scene.now)
         catalog = Catalog.from_openapi(DOCUMENT, "store")
         scene.broker = Broker(
             catalog,
@@ -256,10 +272,13 @@ class _scene:  # noqa: N801 - reads as a verb at its use
             scene,
             scene.redactor,
             self.limits,
+            scene.meter,
             b"s" * 32,
             lambda: scene.now,
             scene.tokens,
+            scene.effects,
         )
+        await scene.broker.recover()
         scene.account = Account("s1", "acme")
         scene.cell = Cell(Principal(**scene.identity), "s1", 1, "cell-1")
         self.made = scene
@@ -267,3 +286,5 @@ class _scene:  # noqa: N801 - reads as a verb at its use
 
     async def __aexit__(self, *_):
         await self.made.upstream.close()
+        await self.made.meter.close()
+        await self.made.database.close()

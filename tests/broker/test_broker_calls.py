@@ -13,6 +13,7 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, CallRecord, Cell
 from kernel_gateway.broker.schemas import MAX_WORDS
 from kernel_gateway.upstreams.base import UpstreamError
+from tests.conftest import until
 
 
 async def test_a_call_returns_the_answer_and_is_written_down(scene):
@@ -269,12 +270,13 @@ async def test_hopelessly_nested_arguments_are_invalid(scene):
 
 async def test_the_callers_key_is_sent_hidden_and_stays_the_same(scene):
     scene.answers({}, Idempotency_Replayed="true")
-    for _ in range(2):
-        await scene.call("files_delete", ids=["a"], idempotency_key="mine")
+    for session in ("s1", "s2"):
+        cell = Cell(scene.cell.principal, session, 1, "cell-1")
+        await scene.call("files_delete", cell, ids=["a"], idempotency_key="mine")
     keys = [request.headers["Idempotency-Key"] for request in scene.server.seen]
     assert keys[0] == keys[1] and len(keys[0]) == 64 and "mine" not in keys[0]
     assert json.loads(scene.server.seen[0].body) == {"ids": ["a"]}
-    assert scene.events[0].replayed and scene.cell.records[0].replayed
+    assert scene.events[0].replayed and cell.records[0].replayed
 
 
 @pytest.mark.parametrize(
@@ -339,7 +341,7 @@ CALLS = {
         ("files_delete", [BROKEN], 2, None),
         ("files_create", [BROKEN], 2, None),
         ("files_get", [BROKEN, BROKEN], 2, "upstream_unavailable"),
-        ("files_touch", [BROKEN], 1, "upstream_unavailable"),
+        ("files_touch", [BROKEN], 1, "outcome_unknown"),
         ("files_get", [ANSWERED], 1, "upstream_unavailable"),
         ("files_get", [LATE], 1, "deadline"),
     ],
@@ -444,6 +446,43 @@ async def test_a_cancelled_call_is_written_down_and_frees_its_place(scene):
         await task
     released.set()
     assert scene.events[0].status == "canceled" and scene.account.flight.messages == 0
+
+
+async def test_a_change_that_was_sent_is_heard_to_its_end_however_often_its_call_is_cancelled(scene):
+    released = asyncio.Event()
+
+    async def created(handler):
+        await released.wait()
+        handler.set_status(201)
+        handler.write({"upload_url": f"{scene.server.url}/o"})
+
+    scene.server.respond = created
+    task = asyncio.create_task(scene.call("files_create", content_type="image/png", size_bytes=1))
+    await until(lambda: scene.server.seen)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+    assert not task.done() and scene.events == []
+    released.set()
+    assert "$blob" in (await task)["upload_url"]
+    assert [(event.operation, event.status) for event in scene.events] == [("store:files_create", "ok")]
+    assert [record.status for record in scene.cell.records] == ["ok"]
+
+
+async def test_a_change_that_fails_while_its_call_is_cancelled_is_written_down_as_it_failed(scene):
+    released = asyncio.Event()
+
+    async def failed(handler):
+        await released.wait()
+        handler.set_status(409)
+
+    scene.server.respond = failed
+    task = asyncio.create_task(scene.refused("files_create", content_type="image/png", size_bytes=1))
+    await until(lambda: scene.server.seen)
+    task.cancel()
+    released.set()
+    assert (await task)["code"] == "conflict"
+    assert [event.status for event in scene.events] == ["conflict"]
 
 
 @pytest.mark.parametrize("kind", [Kind.READY, Kind.CLAIM, Kind.RESULT])

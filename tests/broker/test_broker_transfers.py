@@ -172,6 +172,7 @@ async def test_of_many_writes_at_once_only_what_fits_in_flight_is_held_and_the_r
         handler.set_status(204)
 
     limits = {"max_blob_bytes": 100, "max_blob_bytes_in_flight": 300, "max_calls_per_cell": 100}
+    limits["budgets"] = {"execution": {"writes": 100}}
     files = stored(await scene_with(limits), writing=slow)
     handles = [await writable(files, 100) for _ in range(64)]
     tasks = [asyncio.create_task(write(files, handle, b"x" * 100)) for handle in handles]

@@ -15,10 +15,16 @@ from kernel_gateway.audit.redact import Redactor
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.handles import Handles
-from kernel_gateway.limits.settings import LimitSettings
+from kernel_gateway.limits.effects import Effects
+from kernel_gateway.limits.meter import Meter
+from kernel_gateway.limits.rates import Rates
+from kernel_gateway.limits.settings import MEMORY, LimitSettings
 from kernel_gateway.policy.authorizer import baseline_authorizer
 from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.reference.world import ReferenceWorldWarning, World
+from kernel_gateway.store.database import Database
+from kernel_gateway.store.keys import Keys
+from kernel_gateway.store.vault import Vault
 from kernel_gateway.upstreams.asker import signer
 from kernel_gateway.upstreams.http import connect
 from kernel_gateway.upstreams.settings import UpstreamSettings
@@ -71,7 +77,10 @@ async def world(tmp_path):
 
 
 @pytest.fixture
-async def inside(world):
+async def inside(world, tmp_path):
+    database = Database(tmp_path / "gateway.db")
+    effects = Effects(database, Vault(database, Keys(tmp_path / "state")), time.time, 60.0)
+    await effects.recover()
     redactor, ledger = Redactor(()), Ledger()
     scopes = tuple(operation.scope for operation in world.catalog.operations)
     settings = UpstreamSettings(
@@ -85,6 +94,7 @@ async def inside(world):
     )
     upstream = connect("image_ops", settings, sign=world.sign, redactor=redactor, clock=time.time)
     handles = Handles(time.time, secrets.token_hex)
+    limits = LimitSettings()
     broker = Broker(
         world.catalog,
         baseline_authorizer(world.catalog, 20, 100, PolicySettings(auto_approve_risk="critical")),
@@ -92,15 +102,18 @@ async def inside(world):
         handles,
         ledger,
         redactor,
-        LimitSettings(),
+        limits,
+        Meter(limits, Rates(limits.rates, MEMORY, time.time), None),
         secrets.token_bytes(32),
         time.time,
+        effects=effects,
     )
     principal = Principal("https://i.test", "acme", "ada", "agent", "dev", frozenset(scopes), time.time() + 600)
     inside = Inside(broker, Cell(principal, "s1", 1, "cell-1"))
     inside.ledger = ledger
     yield inside
     await upstream.close()
+    await database.close()
 
 
 async def test_an_image_goes_through_without_a_link_on_the_inner_side(world, inside):

@@ -23,7 +23,17 @@ GENEROUS_KERNEL = {
     "max_text_bytes": 1 << 30,
     "max_images": 1000,
 }
-GENEROUS_LIMITS = {"max_requests_per_cell": 1_000_000, "max_calls_per_cell": 1000, "max_calls_per_session": 10_000}
+GENEROUS_LIMITS = {
+    "max_requests_per_cell": 1_000_000,
+    "max_calls_per_cell": 1000,
+    "max_calls_per_session": 10_000,
+    "rates": {"search": [], "call": [], "operation": []},
+    "budgets": {
+        "execution": {"writes": 1000, "bytes": 1 << 40},
+        "session": {"writes": 10_000, "bytes": 1 << 40},
+        "tree": {"calls": 10_000, "writes": 10_000, "bytes": 1 << 40},
+    },
+}
 # The host itself, with the user of these tests but none of root's powers.
 _THE_HOST = ["--dev-bind", "/", "/", "--cap-drop", "ALL"]
 _A_HOME = ["--tmpfs", "/home", "--dir", "/home/kernel", "--chdir", "/home/kernel", "--setenv", "HOME", "/home/kernel"]

@@ -7,8 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from kernel_gateway.audit.events import Refused
+from kernel_gateway.audit.journal import Journal
+from kernel_gateway.audit.seal import Seal
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.sessions.result import ExecuteRequest
+from kernel_gateway.store.database import Database
+from kernel_gateway.store.keys import Keys
 from tests.conftest import until
 
 IMAGE_SCOPES = "image.upload image.jobs.write image.jobs.read image.cleanup image.quota.read"
@@ -319,6 +324,22 @@ async def test_it_is_not_ready_while_the_journal_cannot_be_written_and_gives_no_
     assert [event["kind"] for event in await app.gateway.transcript(me, first.session_id)][-2:] == ["cell_ran"] * 2
 
 
+async def test_it_starts_with_a_ledger_that_is_not_sound_and_says_so(make, tmp_path):
+    folder = tmp_path / "state"
+    database = Database(folder / "gateway.db")
+    journal = Journal(database, time.time, Seal.of(Keys(folder)))
+    for _ in range(2):
+        journal.record(Refused())
+        await journal.flush()
+    await database.run(lambda connection: connection.exec_driver_sql("UPDATE events SET at = at + 1 WHERE seq = 2"))
+    await database.close()
+    app = await make(store={"folder": str(folder)})
+    is_ready, (reason,) = app.gateway.ready()
+    assert not is_ready
+    assert reason.startswith("record 2 of the ledger: it was changed")
+    assert (await app.gateway.execute(app.stdio_principal(), cell("1 + 1"))).result == "2"
+
+
 async def test_a_cell_whose_answer_could_not_be_given_does_not_run_again_for_its_request_id(make, tmp_path):
     app = await make(store={"folder": str(tmp_path / "state"), "busy_timeout_seconds": 0})
     me = app.stdio_principal()
@@ -332,6 +353,21 @@ async def test_a_cell_whose_answer_could_not_be_given_does_not_run_again_for_its
     await until(lambda: app.gateway.ready()[0])
     with pytest.raises(GatewayError, match="the journal cannot be written"):
         await app.gateway.execute(me, cell("ran += 1", first.session_id, request_id="once"))
+    assert (await app.gateway.execute(me, cell("ran", first.session_id))).result == "1"
+
+
+async def test_beside_a_journal_that_is_known_to_fail_no_cell_runs(make, tmp_path):
+    app = await make(store={"folder": str(tmp_path / "state"), "busy_timeout_seconds": 0})
+    me = app.stdio_principal()
+    first = await app.gateway.execute(me, cell("ran = 0"))
+    other = sqlite3.connect(tmp_path / "state" / "gateway.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for _ in range(3):  # the first of them finds out
+        with pytest.raises(GatewayError, match="the journal cannot be written"):
+            await app.gateway.execute(me, cell("ran += 1", first.session_id))
+    other.execute("ROLLBACK")
+    other.close()
+    await until(lambda: app.gateway.ready()[0])
     assert (await app.gateway.execute(me, cell("ran", first.session_id))).result == "1"
 
 

@@ -328,3 +328,52 @@ def test_the_umask_does_not_matter(tmp_path):
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "new" / "gateway.db").stat().st_mode) == 0o600
+
+
+def on_disk(folder):
+    """By another process: who closes a database's file loses SQLite's locks on it."""
+    return subprocess.run(["cat", *sorted(folder.glob("gateway.db*"))], capture_output=True, check=True).stdout
+
+
+async def test_what_was_deleted_is_on_no_page_and_in_no_log_once_it_is_forgotten(database, tmp_path):
+    await database.run(lambda c: c.execute(text("CREATE TABLE t (x TEXT)")))
+    await database.run(lambda c: c.execute(text("INSERT INTO t VALUES ('a-name-to-forget')")))
+    await database.run(lambda c: c.execute(text("DELETE FROM t")))
+    assert b"a-name-to-forget" in on_disk(tmp_path / "state"), "the log still has it"
+    assert await database.forget()
+    assert b"a-name-to-forget" not in on_disk(tmp_path / "state")
+
+
+async def test_a_reader_can_only_put_off_forgetting(tmp_path):
+    database = Database(tmp_path / "state" / "gateway.db", busy_timeout_seconds=0)
+    await created(database)
+    reader = sqlite3.connect(tmp_path / "state" / "gateway.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM sqlite_master").fetchall()
+    await database.run(lambda c: c.execute(text("CREATE TABLE more (x TEXT)")))
+    assert not await database.forget(patient=True)
+    reader.close()
+    assert await database.forget()
+    await database.close()
+
+
+async def test_who_only_reads_sees_one_moment_and_writes_nothing(database, tmp_path):
+    await database.run(lambda c: c.execute(text("CREATE TABLE t (x INTEGER)")))
+    looking = Database(tmp_path / "state" / "gateway.db", read_only=True)
+    count = text("SELECT count(*) FROM t")
+    seen, written = threading.Event(), threading.Event()
+
+    def look(connection):
+        before = connection.execute(count).scalar()
+        seen.set()
+        assert written.wait(20)
+        return before, connection.execute(count).scalar()
+
+    looked = asyncio.ensure_future(looking.run(look))
+    assert await asyncio.to_thread(seen.wait, 20)
+    await database.run(lambda c: c.execute(text("INSERT INTO t VALUES (1)")))
+    written.set()
+    assert await looked == (0, 0)
+    with pytest.raises(OperationalError):
+        await looking.run(lambda c: c.execute(text("INSERT INTO t VALUES (2)")))
+    await looking.close()

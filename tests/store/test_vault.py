@@ -2,7 +2,7 @@ import sqlite3
 
 import pytest
 
-from kernel_gateway.errors import GatewayError
+from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
 from kernel_gateway.store.vault import Vault
@@ -160,3 +160,10 @@ async def test_a_transaction_that_fails_leaves_no_value(vault, database):
     with pytest.raises(LookupError):
         await database.run(work)
     assert await vault.get("s1", "answer", "a") is None
+
+
+async def test_a_damaged_installation_key_is_told_before_anything_is_stored(vault, database, tmp_path):
+    await vault.prepare()
+    (tmp_path / "state" / "keys" / "vault.key").write_bytes(b"short")
+    with pytest.raises(ConfigError, match="damaged"):
+        await Vault(database, Keys(tmp_path / "state")).prepare()

@@ -12,7 +12,7 @@ from kernel_gateway.policy.rule_set import RuleSet
 from kernel_gateway.policy.rules import baseline, parse
 from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.policy.slices import Facts, Slice, Slices, policy_set
-from tests.bench.measurement import Bar, Row, in_turn, since
+from tests.bench.measurement import Bar, Row, in_turn
 from tests.bench.rig import Rig
 
 OPERATIONS, SERVERS, RULES = 500, 10, 300
@@ -57,15 +57,17 @@ async def decision(rig: Rig) -> list[Row]:
 
     name = "a decision: schema, 500 operations, 300 policies"
     samples = await in_turn(ours, theirs, rounds=rig.rounds(10), warm_up=1, progress=rig.counting(name))
-    return [Row(name, "ms", samples[0], "the same with every policy looked at", samples[1], Bar(0.2, "value"))]
+    peer, note = "the same with every policy looked at", "processor time, which it is all of"
+    return [Row(name, "ms", samples[0], peer, samples[1], Bar(0.2, "value"), note)]
 
 
 def _timed(authorizer: CedarAuthorizer, questions: Iterable[Request]) -> list[float]:
+    """Processor time: a decision waits for nothing, and other processes are not its cost."""
     times = []
     for question in questions:
-        started = time.perf_counter()
+        started = time.thread_time_ns()
         authorizer.decide(question)
-        times.append(since(started))
+        times.append((time.thread_time_ns() - started) / 1e6)
     return times
 
 

@@ -111,7 +111,7 @@ async def over_http(gateway, token="alice-token", **settings):
         manager = session_manager(server, server_settings)
         await stack.enter_async_context(in_one_task(manager.run()))
         bound = bind("127.0.0.1", 0)
-        http = listen(application(gateway, OneToken(token), manager.asgi_app, server_settings, clock=time.time),
+        http = listen(application(gateway, None, OneToken(token), manager.asgi_app, server_settings, clock=time.time),
                       server_settings, bound)  # fmt: skip
         stack.push_async_callback(http.close_all_connections)
         stack.callback(http.stop)

@@ -181,7 +181,7 @@ async def test_an_unknown_tool_is_a_protocol_error_that_names_the_two(in_memory)
 def test_every_code_has_a_status_of_the_contract():
     assert set(STATUS_OF_CODE) == set(CODES)
     assert set(STATUS_OF_CODE.values()) <= set(EXECUTE_STATUSES)
-    for code in ("sandbox", "upstream", "upstream_unavailable", "upstream_invalid", "internal"):
+    for code in ("sandbox", "upstream", "upstream_unavailable", "upstream_invalid", "outcome_unknown", "internal"):
         assert STATUS_OF_CODE[code] == "lost"
 
 
@@ -190,15 +190,15 @@ async def test_a_published_status_is_one_that_can_happen(in_memory):
         search, execute = (await client.list_tools()).tools
     published = execute.output_schema["properties"]["status"]["enum"]
     assert published == list(EXECUTE_STATUSES)
-    assert "disabled" not in published
-    assert search.output_schema["properties"]["status"]["enum"] == ["denied", "invalid", "not_found", "lost"]
+    assert search.output_schema["properties"]["status"]["enum"] == list(SEARCH_STATUSES)
     assert set(SEARCH_STATUSES) == {STATUS_OF_CODE[code] for code in OF_SEARCH}
     assert list(search.output_schema["properties"]) == [
         "hits", "total", "confidence", "hint", "status", "code", "message", "retry_after",
     ]  # fmt: skip
 
 
-OF_SEARCH = ("unauthenticated", "denied", "invalid", "not_found", "internal")  # what a search can be refused with
+# what a search can be refused with
+OF_SEARCH = ("unauthenticated", "denied", "disabled", "limited", "invalid", "not_found", "internal")
 REFUSALS = [*(("search", code) for code in OF_SEARCH), *(("execute", code) for code in sorted(CODES))]
 
 

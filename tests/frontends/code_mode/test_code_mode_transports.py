@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,8 @@ async def test_a_call_over_http_acts_for_the_bearer_of_its_token(rehearsed, gate
     async with rehearsed.over_http(gateway) as url, over_http(url, http_era) as client:
         await client.call_tool("execute", {"code": "x"})
         await client.read_resource("kernel://sessions/s1/transcript")
-    assert [asked[1] for asked in gateway.asked] == [rehearsed.ALICE, rehearsed.ALICE]
+    alice = replace(rehearsed.ALICE, front_end="mcp")
+    assert [asked[1] for asked in gateway.asked] == [alice, alice]
 
 
 @pytest.mark.parametrize("mode", ["legacy", "auto"])

@@ -81,6 +81,14 @@ class RecordingGateway:
     def ready(self):
         return self.is_ready
 
+    async def switch(self, principal):
+        self.calls.append(("switch", principal.subject, principal.front_end))
+        return {"execute": "on", "off": []}
+
+    async def set_switch(self, principal, part, name, *, off, reason):
+        self.calls.append(("set_switch", principal.subject, part, name, off, reason))
+        return {"execute": "off" if off else "on", "off": []}
+
 
 @dataclass
 class Service:
@@ -116,7 +124,7 @@ async def serve(tokens):
                 await stack.enter_async_context(_in_one_task(manager.run()))
                 mcp = manager.asgi_app
             app = application(
-                gateway, tokens, mcp or nothing, settings,
+                gateway, gateway, tokens, mcp or nothing, settings,
                 refused=refusals.append, clock=lambda: NOW, event_id=lambda: f"event-{next(numbers)}",
             )  # fmt: skip
             bound = bind("127.0.0.1", 0)

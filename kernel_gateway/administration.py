@@ -1,0 +1,145 @@
+"""What an operator does with a running gateway, whoever owns the sessions: the kill switch, and seeing what runs.
+
+Every verb needs `kernel.admin`. Nothing here is stopped by the switch.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from catalog import Catalog
+from kernel_gateway.audit.events import SwitchSet
+from kernel_gateway.audit.journal import Journal
+from kernel_gateway.auth.principal import Principal
+from kernel_gateway.errors import GatewayError
+from kernel_gateway.gateway import Gateway, summary
+from kernel_gateway.limits.switch import Switch
+from kernel_gateway.limits.switch_file import Part
+from kernel_gateway.policy.request import Authorizer, Context, Request
+from kernel_gateway.sessions.session import Session
+
+SCOPE = "kernel.admin"
+FRONT_ENDS = ("mcp", "stdio", "rest")  # what `Principal.front_end` can be, where cells come from
+
+
+class Administration:
+    """Stops the sessions of whatever is switched off, here or by another gateway on the same state folder."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        catalog: Catalog,
+        authorizer: Authorizer,
+        switch: Switch,
+        journal: Journal,
+        clock: Callable[[], float],
+        grace_seconds: float,
+    ) -> None:
+        self._gateway, self._catalog, self._authorizer, self._journal = gateway, catalog, authorizer, journal
+        self._switch, self._clock, self._grace_seconds = switch, clock, grace_seconds
+        self._halting: dict[Session, asyncio.Task[None]] = {}
+        self._switch.subscribe(self._halt)
+
+    def __repr__(self) -> str:
+        return f"<Administration of {self._gateway!r}, {self._switch!r}>"
+
+    def refusal(self) -> str:
+        """Why nothing runs at all; "" where something can. For whoever starts the service."""
+        return self._switch.refuses()
+
+    async def switch(self, principal: Principal) -> dict[str, Any]:
+        """{"execute": "on" or "off", "off": [{"part", "name", "reason", "by", "at"}]}: what is off besides all, too."""
+        self._decide(principal)
+        return _state(self._switch)
+
+    async def set_switch(
+        self, principal: Principal, part: Part, name: str = "", *, off: bool, reason: str = ""
+    ) -> dict[str, Any]:
+        """As `switch`, once it holds, is journalled, and the processes of what is off are gone. Raises GatewayError."""
+        self._decide(principal)
+        if off:
+            self._check(part, name)
+        event = SwitchSet(
+            at=self._clock(),
+            organisation=principal.organisation,
+            subject=principal.subject,
+            client=principal.client,
+            part=part,
+            name=name,
+            is_off=off,
+            reason_length=len(reason),
+        )
+        if off:
+            try:
+                await self._switch.switch_off(part, name, reason=reason, by=principal.subject)
+            finally:
+                self._journal.record(event)
+        else:
+            self._journal.record(event)
+            await self._journal.flush()  # nothing is switched on that is not written down
+            await self._switch.switch_on(part, name)
+        await asyncio.gather(*self._halting.values(), return_exceptions=True)
+        await self._journal.flush()
+        return _state(self._switch)
+
+    async def sessions(self, principal: Principal) -> list[dict[str, Any]]:
+        """Everybody's, oldest first."""
+        self._decide(principal)
+        return [_whose(session) for session in self._gateway.live()]
+
+    async def session(self, principal: Principal, session_id: str) -> dict[str, Any]:
+        """With its transcript, which is metadata. Raises GatewayError not_found."""
+        self._decide(principal)
+        found = next((each for each in self._gateway.live() if each.id == session_id), None)
+        if found is None:
+            raise GatewayError("not_found", "no such session is open; `kernel-gateway sessions list` shows them")
+        return {**_whose(found), "transcript": await self._journal.transcript(session_id)}
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._halting.values(), return_exceptions=True)
+
+    def _decide(self, principal: Principal) -> None:
+        decision = self._authorizer.decide(Request(principal, "admin", "", SCOPE, Context.outside(self._clock())))
+        if not decision.allowed:
+            raise GatewayError(decision.code, decision.reason)
+
+    def _check(self, part: Part, name: str) -> None:
+        """A slip of the pen must not look like a switch that was set. Roles are the issuers' to name."""
+        operations = self._catalog.operations
+        known = {
+            Part.SERVER: sorted({operation.server for operation in operations}),
+            Part.OPERATION: sorted(operation.id for operation in operations),
+            Part.FRONT_END: sorted(FRONT_ENDS),
+        }.get(part)
+        if known is not None and name not in known:
+            what = f"no {part.replace('_', ' ')} has this name"
+            raise GatewayError("invalid", f"{what}; there is {', '.join(known) or 'none'}")
+
+    def _halt(self) -> None:
+        for session in self._gateway.live():
+            if session not in self._halting and (reason := session.refusal()):
+                task = asyncio.create_task(session.halt(reason, self._grace_seconds), name=f"halt-{session.id}")
+                self._halting[session] = task
+                task.add_done_callback(partial(self._halted, session))
+
+    def _halted(self, session: Session, _: asyncio.Task[None]) -> None:
+        del self._halting[session]
+
+
+def _state(switch: Switch) -> dict[str, Any]:
+    everything = any(off.part is Part.ALL for off in switch.off)
+    return {"execute": "off" if everything else "on", "off": [asdict(off) for off in switch.off]}
+
+
+def _whose(session: Session) -> dict[str, Any]:
+    owner, asker = session.owner, session.asker
+    return {
+        **summary(session),
+        "organisation": owner.organisation,
+        "subject": owner.subject,
+        "client": owner.client,
+        "role": asker.role,
+        "front_end": asker.front_end,
+    }

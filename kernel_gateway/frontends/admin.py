@@ -1,0 +1,107 @@
+"""The admin socket: HTTP on a Unix socket in the state folder, for this host's operator and nobody else.
+
+Its law: who connects is asked of the kernel (SO_PEERCRED) and of nobody else; there are no tokens.
+"""
+
+import os
+import pwd
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from tornado import httpserver, web
+from tornado.http1connection import HTTP1Connection
+
+from kernel_gateway.auth.principal import Principal
+from kernel_gateway.errors import GatewayError
+from kernel_gateway.frontends.admin_socket import admin_socket
+from kernel_gateway.frontends.handler import Door, Handler, NotFound
+from kernel_gateway.frontends.rest import SESSION_ID
+from kernel_gateway.frontends.switch import ROUTE, Operators, SwitchHandler
+
+ISSUER = "urn:kernel-gateway:admin"
+LIFETIME_SECONDS = 60.0  # of what one request may do
+_CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
+
+
+class Administrators(Operators, Protocol):
+    """administration.Administration."""
+
+    async def sessions(self, principal: Principal, /) -> list[dict[str, Any]]: ...
+
+    async def session(self, principal: Principal, session_id: str, /) -> dict[str, Any]: ...
+
+
+class AdminHandler(Handler):
+    front_end = "admin"
+
+    async def _admit(self) -> None:
+        self.principal = operator(self._peer(), os.geteuid(), self.door.clock())
+
+    def _peer(self) -> int:
+        connection = self.request.connection
+        assert isinstance(connection, HTTP1Connection)
+        raw = connection.stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        uid: int = _CREDENTIALS.unpack(raw)[1]
+        return uid
+
+
+class AdminSwitch(AdminHandler, SwitchHandler):
+    """As over the port, for whoever may open the socket."""
+
+
+class AdminSessions(AdminHandler):
+    route = "/v1/sessions"
+
+    def initialize(self, door: Door, operators: Administrators) -> None:  # type: ignore[override]
+        super().initialize(door)
+        self.operators = operators
+
+    async def get(self, session_id: str | None) -> None:
+        if session_id:
+            self.reply(await self.operators.session(self.principal, session_id))
+        else:
+            self.reply({"sessions": await self.operators.sessions(self.principal)})
+
+
+class AdminNotFound(AdminHandler, NotFound):
+    """Any other path."""
+
+
+def operator(uid: int, own: int, now: float) -> Principal:
+    """The user behind a connection: this process's own, or root. Raises GatewayError("denied") for anybody else."""
+    if uid not in (0, own):
+        raise GatewayError("denied", "the admin socket is for the user that runs this gateway, and for root")
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = f"uid-{uid}"
+    scopes = frozenset({"kernel.admin"})
+    return Principal(ISSUER, "local", name, "command-line", "admin", scopes, now + LIFETIME_SECONDS, "admin")
+
+
+def admin_application(door: Door, operators: Administrators) -> web.Application:
+    arguments = {"door": door, "operators": operators}
+    routes: list[Any] = [
+        (ROUTE, AdminSwitch, arguments),
+        (rf"/v1/sessions(?:/{SESSION_ID})?", AdminSessions, arguments),
+    ]
+    return web.Application(
+        routes, default_handler_class=AdminNotFound, default_handler_args={"door": door}, log_function=lambda _: None
+    )
+
+
+@asynccontextmanager
+async def administered(folder: Path, door: Door, operators: Administrators) -> AsyncIterator[None]:
+    """Serves the admin socket of this state folder until the context ends. Raises ConfigError."""
+    with admin_socket(folder) as made:
+        server = httpserver.HTTPServer(admin_application(door, operators), max_body_size=door.settings.max_body_bytes)
+        server.add_socket(made)
+        try:
+            yield
+        finally:
+            server.stop()
+            await server.close_all_connections()

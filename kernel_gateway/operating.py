@@ -1,0 +1,116 @@
+"""The commands that speak to a running gateway, through the admin socket of its state folder."""
+
+import argparse
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from kernel_gateway.errors import ConfigError, GatewayError
+from kernel_gateway.frontends.admin_socket import admin_sockets, reachable
+from kernel_gateway.frontends.switch import ROUTE
+from kernel_gateway.settings import Settings
+
+TIMEOUT_SECONDS = 30.0  # switching off waits for the end of what it stops
+
+
+async def switch(settings: Settings, options: argparse.Namespace) -> int:
+    """Sets it, or without on or off says what is off. Those that share the folder learn of it from one another."""
+    if options.state is None:
+        (state, *_) = await _ask(settings, "GET", ROUTE)
+    else:
+        names = {name: getattr(options, name) for name in ("server", "operation", "role", "front_end")}
+        named = {name: value for name, value in names.items() if value is not None}
+        body = {"execute": options.state, "reason": options.reason, **named}
+        (state, *_) = await _ask(settings, "PUT", ROUTE, body)
+    print(json.dumps(state) if options.json else "\n".join(switch_lines(state)))
+    return 0
+
+
+async def sessions_list(settings: Settings, options: argparse.Namespace) -> int:
+    """Of every gateway of the state folder."""
+    found = [each for answer in await _ask(settings, "GET", "/v1/sessions") for each in answer["sessions"]]
+    if options.json:
+        print(json.dumps({"sessions": found}))
+    elif found:
+        print("\n".join(map(session_line, found)))
+    return 0
+
+
+async def sessions_show(settings: Settings, options: argparse.Namespace) -> int:
+    """One session and its transcript."""
+    (found, *_) = await _ask(settings, "GET", f"/v1/sessions/{options.id}")
+    if options.json:
+        print(json.dumps(found))
+        return 0
+    print(session_line(found))
+    for event in found["transcript"]:
+        words = (event.get("operation", ""), event.get("status", ""), event.get("reason", ""))
+        print(f"{_when(event['at'])}  {event['kind']}  {' '.join(word for word in words if word)}".rstrip())
+    return 0
+
+
+def switch_lines(state: Mapping[str, Any]) -> list[str]:
+    """What holds now, one line a thing that is off."""
+    lines = [f"execute is {state['execute']}"]
+    for off in state["off"]:
+        what = off["part"].replace("_", " ") + (f" {off['name']}" if off["name"] else "")
+        why = f": {off['reason']}" if off["reason"] else ""
+        lines.append(f"off: {what}, by {off['by'] or 'nobody'} at {_when(off['at'])}{why}")
+    return lines
+
+
+def session_line(session: Mapping[str, Any]) -> str:
+    """For a person; `--json` has everything."""
+    owner = _shown(f"{session['organisation']}/{session['subject']} via {session['client']}")
+    counts = f"{session['cells']} cells, {session['calls']} calls"
+    return f"{session['session_id']}  {session['state']}  {counts}  {owner}  used {_when(session['used_at'])}"
+
+
+def _shown(text: str) -> str:
+    """What an issuer put into a token, without what a terminal would obey."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _when(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds").removesuffix("+00:00") + "Z"
+
+
+async def _ask(
+    settings: Settings, method: str, path: str, body: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """The answer of each live gateway that has one; a PUT goes to the first. Raises GatewayError as they answer it."""
+    folder, answers, refusal = settings.store.folder, list[dict[str, Any]](), None
+    for name in admin_sockets(folder):
+        if (response := await _exchange(folder, name, method, path, body)) is None:
+            continue
+        answer = response.json()
+        if response.is_success:
+            answers.append(answer)
+            if method == "PUT":
+                break
+        else:
+            refusal = GatewayError(answer["code"], answer["detail"])
+    if answers:
+        return answers
+    raise refusal or ConfigError(
+        f"no gateway runs on the state folder `{folder}`; start it, or set KG_STORE__FOLDER to its folder"
+    )
+
+
+async def _exchange(
+    folder: Path, name: str, method: str, path: str, body: Mapping[str, Any] | None
+) -> httpx2.Response | None:
+    """None where the gateway of this socket is gone. Raises GatewayError where it cannot be spoken to."""
+    with reachable(folder) as short:
+        transport = httpx2.AsyncHTTPTransport(uds=str(short / name))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://admin", timeout=TIMEOUT_SECONDS) as http:
+            try:
+                return await http.request(method, path, json=body)
+            except httpx2.ConnectError:
+                return None
+            except httpx2.TransportError as error:
+                raise GatewayError("internal", f"`{name}` does not answer: {type(error).__name__}") from None

@@ -1,0 +1,172 @@
+"""No record outlives its time on the disk, and what remains still proves itself."""
+
+import pytest
+
+from kernel_gateway.audit.appending import SEGMENT_SECONDS
+from kernel_gateway.audit.events import CellRan, Searched
+from kernel_gateway.audit.journal import MAINTENANCE_SECONDS
+from kernel_gateway.audit.ledger import SWEPT_AT_ONCE
+from tests.audit.conftest import DAY
+
+RETENTION = 29 * DAY
+
+
+async def days(ledger, count):
+    """Four records a day, each day of another session."""
+    for number in range(count):
+        async with ledger.journal() as journal:
+            for _ in range(4):
+                journal.record(CellRan(organisation="acme", subject="alice", session_id=f"day-{number}"))
+                await journal.flush()
+                ledger.now += DAY / 4
+
+
+def oldest(ledger):
+    return ledger.sql("SELECT min(at) FROM events")[0][0]
+
+
+async def test_no_record_is_ever_older_than_its_time(ledger):
+    """After each look, none would be too old before the next one."""
+    await days(ledger, 28)
+    async with ledger.journal() as journal:
+        for _ in range(40):
+            await journal.maintain()
+            assert ledger.now + MAINTENANCE_SECONDS - oldest(ledger) <= RETENTION
+            ledger.now += DAY / 8
+            journal.record(Searched())
+            await journal.flush()
+    assert (await ledger.report()).fault is None
+
+
+async def test_a_segment_spans_a_day_and_goes_whole_when_its_first_record_reaches_the_limit(ledger):
+    start = ledger.now
+    await days(ledger, 3)
+    assert [at for (at,) in ledger.sql("SELECT oldest_at FROM event_segments ORDER BY first_seq")] == [
+        start,
+        start + SEGMENT_SECONDS,
+        start + 2 * SEGMENT_SECONDS,
+    ]
+    ledger.now = start + RETENTION - MAINTENANCE_SECONDS - 1
+    async with ledger.journal() as journal:
+        assert oldest(ledger) == start
+        ledger.now += 1
+        await journal.maintain()
+        assert oldest(ledger) == start + SEGMENT_SECONDS
+
+
+async def test_what_is_over_time_goes_at_the_start_and_leaves_nothing_on_the_disk(ledger):
+    await days(ledger, 2)
+    assert b"day-0" in ledger.on_disk() and b"alice" in ledger.on_disk()
+    ledger.now += RETENTION
+    async with ledger.journal():
+        assert b"day-" not in ledger.on_disk()
+        assert b"alice" not in ledger.on_disk()
+    assert [kind for (kind,) in ledger.sql("SELECT kind FROM events")] == ["ledger_pruned"]
+
+
+async def test_it_goes_while_the_service_runs_and_writes(ledger):
+    await days(ledger, 2)
+    async with ledger.journal() as journal:
+        ledger.now += RETENTION - DAY
+        journal.record(CellRan(organisation="acme", subject="bob", session_id="today"))
+        await journal.flush()
+        await journal.maintain()
+        content = ledger.on_disk()
+        assert b"day-0" not in content and b"day-1" not in content and b"alice" not in content
+        assert [event["subject"] for event in await journal.transcript("today")] == ["bob"]
+
+
+async def test_the_chain_verifies_across_what_was_pruned(ledger):
+    await days(ledger, 4)
+    whole = await ledger.report()
+    closing = ledger.sql("SELECT seq FROM event_heads WHERE closing ORDER BY seq")
+    ledger.now += RETENTION - 2 * DAY - DAY / 8
+    await ledger.write()
+    report = await ledger.report()
+    assert (whole.fault, report.fault) == (None, None)
+    assert (whole.first, report.first) == (1, 9)
+    kept = ledger.sql("SELECT seq FROM event_heads WHERE closing ORDER BY seq")
+    assert kept[:3] == closing == [(4,), (8,), (12,)], "the heads of what is gone stay"
+    assert ledger.sql("SELECT count(*) FROM event_heads WHERE seq < 8 AND NOT closing") == [(0,)]
+
+
+async def test_the_head_before_what_remains_cannot_be_removed(ledger):
+    await days(ledger, 3)
+    ledger.now += RETENTION - 2 * DAY
+    await ledger.write()
+    first = (await ledger.report()).first
+    ledger.sql(f"DELETE FROM event_heads WHERE seq = {first - 1}")
+    fault = (await ledger.report()).fault
+    assert (fault.seq, fault.what) == (first, "the signed head that closes what was before it is missing")
+
+
+async def test_more_than_was_pruned_cannot_be_removed(ledger):
+    await days(ledger, 4)
+    ledger.now += RETENTION - 3 * DAY
+    await ledger.write()
+    first = (await ledger.report()).first
+    second = ledger.sql("SELECT first_seq FROM event_segments ORDER BY first_seq LIMIT 1 OFFSET 1")[0][0]
+    ledger.sql(f"DELETE FROM events WHERE seq < {second}", f"DELETE FROM event_segments WHERE first_seq < {second}")
+    fault = (await ledger.report()).fault
+    assert (fault.seq, fault.what) == (first, f"it and those up to {second - 1} were removed before their time")
+
+
+async def test_it_verifies_in_the_middle_of_pruning(ledger):
+    """The first transaction of a pruning ends the segments, the next ones delete their records, some at a time."""
+    await days(ledger, 2)
+    ledger.now += RETENTION - DAY
+    async with ledger.journal() as journal:
+        assert not ledger.sql("SELECT 1 FROM events WHERE session_id = 'day-0'")
+        first = (await ledger.report()).first
+        ledger.sql(
+            "INSERT INTO events SELECT seq - 1, at, kind, 'left over', organisation, body, mac FROM events"
+            f" WHERE seq = {first}"
+        )
+        assert (await ledger.report()).fault is None
+        await journal.maintain()
+        assert not ledger.sql("SELECT 1 FROM events WHERE session_id = 'left over'")
+
+
+async def test_much_is_deleted_in_several_transactions(ledger):
+    async with ledger.journal() as journal:
+        for number in range(SWEPT_AT_ONCE + 1):
+            journal.record(CellRan(cell=number))
+        await journal.flush()
+        ledger.now += RETENTION
+        await journal.maintain()
+        assert ledger.sql("SELECT count(*) FROM events") == [(1,)]
+    assert (await ledger.report()).fault is None
+
+
+async def test_what_is_recorded_late_takes_its_segment_with_it_in_time(ledger):
+    """A call that began before the segment did is as old as when it began."""
+    await ledger.write()
+    async with ledger.journal() as journal:
+        journal.record(CellRan(session_id="late", at=ledger.now - 600))
+        await journal.flush()
+        ledger.now += RETENTION - 600 - MAINTENANCE_SECONDS
+        await journal.maintain()
+        assert not ledger.sql("SELECT 1 FROM events WHERE session_id = 'late'")
+    assert (await ledger.report()).fault is None
+
+
+@pytest.mark.parametrize("hop", [-400 * DAY, 400 * DAY])
+async def test_a_clock_that_was_wrong_for_a_moment_takes_no_other_days_records(ledger, hop):
+    await days(ledger, 3)
+    ledger.now += hop
+    async with ledger.journal(retention_days=3000) as journal:
+        journal.record(Searched())
+        await journal.flush()
+    ledger.now -= hop
+    await days(ledger, 2)
+    assert ledger.sql("SELECT count(*) FROM events WHERE kind = 'cell_ran'") == [(20,)]
+    assert (await ledger.report()).fault is None
+    ledger.now += RETENTION
+    async with ledger.journal():
+        assert ledger.sql("SELECT count(*) FROM events WHERE kind = 'cell_ran'") == [(0,)]
+
+
+async def test_the_time_is_a_setting(ledger):
+    await days(ledger, 3)
+    async with ledger.journal(retention_days=2):
+        assert oldest(ledger) > ledger.now - 2 * DAY
