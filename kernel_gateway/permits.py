@@ -44,7 +44,7 @@ def at_the_door(now: float, account: Account | None) -> Context:
 
 @dataclass(frozen=True, slots=True)
 class Permits:
-    """`policies` says which settings are in force; `key` signs tokens; `max_calls` is what an unbounded loop counts as."""
+    """`policies` says what is in force, `key` signs tokens, `max_calls` is what an unbounded loop counts as."""
 
     catalog: Catalog
     authorizer: Authorizer
