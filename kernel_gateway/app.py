@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from mcp.server.mcpserver import RequestStateSecurity
+
 from catalog import Catalog
 from catalog.document import DocumentError
 from catalog.reviewed import load_served
 from kernel_gateway.administration import Administration
+from kernel_gateway.approvals.queue import Queue
+from kernel_gateway.approvals.shelf import Shelf
 from kernel_gateway.audit.digests import keyed_digest
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.audit.redact import Redactor
@@ -45,12 +49,14 @@ from kernel_gateway.limits.meter import meter
 from kernel_gateway.limits.switch import Switch
 from kernel_gateway.limits.switch_file import SwitchFile
 from kernel_gateway.limits.switched import Switched
+from kernel_gateway.permits import Permits
 from kernel_gateway.policy.policies import Compiler, Policies, Source
 from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.reference.keys import KID_PREFIX
 from kernel_gateway.reloading import Reloader
 from kernel_gateway.sandbox.images import present_digest
 from kernel_gateway.sessions.manifests import manifests
+from kernel_gateway.sessions.pausing import Pausing
 from kernel_gateway.sessions.session import Services
 from kernel_gateway.settings import Settings
 from kernel_gateway.store.database import Database
@@ -71,12 +77,19 @@ class App:
     verifier: Verifier
     unreviewed: tuple[str, ...]
     _journal: Journal
+    _state_key: bytes
     _clock: Callable[[], float]
 
     def mcp_server(self, principal_of: Callable[[], Principal] = current_principal) -> CodeMode:
         idle_seconds = self.settings.sessions.idle_seconds
         return CodeMode(
-            self.gateway, principal_of, self.settings.mcp, session_idle_seconds=idle_seconds, unsafe=self.unsafe
+            self.gateway,
+            principal_of,
+            self.settings.mcp,
+            session_idle_seconds=idle_seconds,
+            unsafe=self.unsafe,
+            state_security=RequestStateSecurity(keys=[self._state_key], ttl=self.settings.policy.token_ttl_seconds),
+            clock=self._clock,
         )
 
     def stdio_principal(self) -> Principal:
@@ -165,7 +178,8 @@ async def running(
             ttl_seconds=limits.handle_ttl_seconds,
             max_per_session=limits.max_handles_per_session,
         )
-        effects = Effects(database, Vault(database, keys), clock, limits.effect_retention_seconds)
+        vault = Vault(database, keys)
+        effects = Effects(database, vault, clock, limits.effect_retention_seconds)
         counted = meter(limits, database, clock)
         stack.push_async_callback(counted.close)
         secret = keys.secret("idempotency")
@@ -199,6 +213,16 @@ async def running(
         stack.push_async_callback(pool.close)
 
         digests = keys.secret("digests")
+
+        def digest(organisation: str, content: bytes) -> str:
+            return keyed_digest(digests, organisation, content)
+
+        def new_id(kind: str) -> str:
+            return f"{kind}_{secrets.token_hex(16)}"
+
+        queue = Queue(Shelf(database, vault), settings.approvals, journal.record, digest, clock, new_id)
+        stack.push_async_callback(queue.close)
+        switch.subscribe(queue.void_soon)
         manifest_of = manifests(reachable)
         services = Services(
             take_kernel=pool.take,
@@ -207,9 +231,14 @@ async def running(
             switch=switch,
             record=journal.record,
             flush=journal.flush,
-            digest=lambda organisation, content: keyed_digest(digests, organisation, content),
+            digest=digest,
             clock=clock,
-            new_id=lambda kind: f"{kind}_{secrets.token_hex(16)}",
+            new_id=new_id,
+            pausing=Pausing(queue, settings.approvals, redactor.redact, digest),
+        )
+        max_calls, approvals_key = limits.max_calls_per_cell, keys.secret("approvals")
+        permits = Permits(
+            reachable, authorizer, queue, policies, settings.approvals, max_calls, approvals_key, clock, new_id
         )
         gateway = Gateway(
             reachable,
@@ -217,11 +246,13 @@ async def running(
             services,
             journal,
             settings.sessions,
+            permits,
+            queue,
             counted,
             unsafe=warning,
             notices=reloader.notices,
         )
-        gateway.start()
+        await gateway.start()
         stack.push_async_callback(gateway.close)
         grace_seconds = settings.switch.grace_seconds
         operators = Administration(gateway, reachable, authorizer, switch, journal, clock, grace_seconds)
@@ -233,7 +264,8 @@ async def running(
         event_id, refused = partial(secrets.token_hex, 8), lambda error: refusals.count(error.code)
         door = Door(verifier, settings.server, clock, event_id, _at_any_rate, refused)
         await stack.enter_async_context(administered(store.folder, door, operators))
-        yield App(settings, gateway, operators, warning, verifier, tuple(unreviewed), journal, clock)
+        state_key = keys.secret("request-state")
+        yield App(settings, gateway, operators, warning, verifier, tuple(unreviewed), journal, state_key, clock)
 
 
 async def _at_any_rate(_: Principal) -> None:
