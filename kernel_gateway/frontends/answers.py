@@ -11,7 +11,7 @@ from kernel_gateway.approvals.pending import moment
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends.images import Pictures
 from kernel_gateway.frontends.mcp_settings import McpSettings
-from kernel_gateway.frontends.schema import STATUS_OF_CODE
+from kernel_gateway.frontends.output_schema import STATUS_OF_CODE
 from kernel_gateway.frontends.shares import shares
 from kernel_gateway.frontends.text import clip, execute_text, line, search_text
 from kernel_gateway.search import SearchAnswer

@@ -2,13 +2,8 @@
 
 from mcp.types import Tool, ToolAnnotations
 
-from kernel_gateway.frontends.schema import (
-    EXECUTE_OUTPUT,
-    SEARCH_OUTPUT,
-    ExecuteArguments,
-    SearchArguments,
-    input_schema,
-)
+from kernel_gateway.frontends.output_schema import EXECUTE_OUTPUT, SEARCH_OUTPUT
+from kernel_gateway.frontends.schema import ExecuteArguments, SearchArguments, input_schema
 
 INSTRUCTIONS = (
     "Find API operations with `search`, then call them from Python with `execute`, in a sandboxed kernel that keeps "

@@ -5,7 +5,7 @@ import pytest
 from mcp.shared.exceptions import MCPError
 
 from kernel_gateway.errors import CODES, GatewayError
-from kernel_gateway.frontends.schema import (
+from kernel_gateway.frontends.output_schema import (
     EXECUTE_OUTPUT,
     EXECUTE_STATUSES,
     SEARCH_OUTPUT,
