@@ -44,6 +44,9 @@ from kernel_gateway.limits.switch import Switch
 from kernel_gateway.limits.switch_file import SwitchFile
 from kernel_gateway.limits.switched import Switched
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.policy.roles import configured
+from kernel_gateway.policy.together import Together
+from kernel_gateway.policy.usable import Usable
 from kernel_gateway.reference.keys import KID_PREFIX
 from kernel_gateway.sessions.manifests import manifests
 from kernel_gateway.sessions.session import Services
@@ -142,7 +145,8 @@ async def running(
         switch.start()
         stack.push_async_callback(switch.close)
         scoped = ScopeAuthorizer(settings.limits.max_calls_per_cell, settings.limits.max_calls_per_session)
-        authorizer = Switched(scoped, switch)
+        usable = Usable(reachable, configured(settings.auth, {operation.server for operation in served.operations}))
+        authorizer = Together(Switched(scoped, switch), usable.roles)
         limits = settings.limits
         handles = Handles(
             clock,
@@ -155,7 +159,7 @@ async def running(
         stack.push_async_callback(counted.close)
         secret = keys.secret("idempotency")
         broker = Broker(
-            reachable,
+            usable,
             authorizer,
             upstreams,
             handles,
@@ -177,10 +181,9 @@ async def running(
         stack.push_async_callback(pool.close)
 
         digests = keys.secret("digests")
-        manifest_of = manifests(reachable)
         services = Services(
             take_kernel=pool.take,
-            manifest=lambda principal: manifest_of(gateway.catalog_for(principal)),
+            manifest=manifests(usable),
             broker=broker,
             switch=switch,
             record=journal.record,
@@ -189,7 +192,7 @@ async def running(
             clock=clock,
             new_id=lambda kind: f"{kind}_{secrets.token_hex(16)}",
         )
-        gateway = Gateway(reachable, authorizer, services, journal, settings.sessions, counted, unsafe=warning)
+        gateway = Gateway(usable, authorizer, services, journal, settings.sessions, counted, unsafe=warning)
         gateway.start()
         stack.push_async_callback(gateway.close)
         grace_seconds = settings.switch.grace_seconds

@@ -3,17 +3,20 @@
 import asyncio
 import hashlib
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from catalog import Catalog
-from kernel_gateway.audit.events import Searched, SessionClosed, SessionOpened
+from kernel_gateway.audit.events import Searched, SessionClosed, SessionDelegated, SessionOpened
 from kernel_gateway.audit.journal import Journal
+from kernel_gateway.auth.delegation import delegate
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.crash import places
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.limits.exceeded import ExceededError
 from kernel_gateway.limits.meter import Meter
 from kernel_gateway.policy.request import Authorizer, Context, Request
+from kernel_gateway.policy.usable import Usable
 from kernel_gateway.search import SearchAnswer, answer
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
 from kernel_gateway.sessions.session import Services, Session
@@ -27,6 +30,7 @@ SCOPES = {
     "execute": "kernel.execute",
     "interrupt": "kernel.execute",
     "read": "kernel.read",
+    "create": "kernel.create",
     "delete": "kernel.delete",
 }
 _MAX_CLOSED = 10_000  # ids of closed sessions whose owner may still read their transcript
@@ -37,7 +41,7 @@ class Gateway:
 
     def __init__(
         self,
-        catalog: Catalog,
+        usable: Usable,
         authorizer: Authorizer,
         services: Services,
         journal: Journal,
@@ -46,7 +50,7 @@ class Gateway:
         *,
         unsafe: str = "",
     ) -> None:
-        self._catalog, self._authorizer, self._services = catalog, authorizer, services
+        self._usable, self._authorizer, self._services = usable, authorizer, services
         self._journal, self._settings, self._meter, self._unsafe = journal, settings, meter, unsafe
         self._sessions: dict[str, Session] = {}
         self._closed: dict[str, tuple[str, str, str, str]] = {}
@@ -93,7 +97,7 @@ class Gateway:
 
     def catalog_for(self, principal: Principal) -> Catalog:
         """The operations this caller may use."""
-        return self._catalog.only(lambda operation: bool(operation.scope) and operation.scope in principal.scopes)
+        return self._usable.catalog_for(principal)
 
     async def search(
         self, principal: Principal, query: str, *, limit: int = 10, server: str = "", detail: str = "brief"
@@ -148,6 +152,20 @@ class Gateway:
 
         turn = self._turns.begin(key, digest, run)
         return await self._turns.wait(turn, detach_on_cancel=detach_on_cancel, on_progress=on_progress)
+
+    async def create_session(self, principal: Principal, wanted: Sequence[str]) -> dict[str, Any]:
+        """A session before its first cell, which holds what only reads and what the `wanted` flags hand on.
+
+        Raises GatewayError denied, limited, disabled.
+        """
+        self._decide(principal, "create", "")
+        given = delegate(principal, wanted, self._usable.roles.flags, self._usable.reading)
+        session = self._open(given.principal, "create")
+        for flag in given.granted:
+            self._journal.record(SessionDelegated(**self._who(session), flag=flag))
+        await self._journal.flush()
+        told = {"scopes": sorted(session.grant), "delegate": list(given.granted), "skipped": list(given.skipped)}
+        return summary(session) | told
 
     async def sessions(self, principal: Principal) -> list[dict[str, Any]]:
         self._decide(principal, "read", "")
@@ -205,7 +223,7 @@ class Gateway:
             raise GatewayError("not_found", f"no session `{session_id[:80]}`: {what}")
         return session
 
-    def _open(self, principal: Principal) -> Session:
+    def _open(self, principal: Principal, reason: str = "execute") -> Session:
         mine = [each for each in self._sessions.values() if each.owner.identity == principal.identity]
         if len(mine) >= self._settings.max_sessions_per_principal:
             idle = sorted(mine, key=lambda session: session.used_at)
@@ -227,7 +245,7 @@ class Gateway:
             )
         session = Session(self._services.new_id("ses"), principal, self._services, self._settings)
         self._sessions[session.id] = session
-        self._journal.record(SessionOpened(**self._who(session), reason="execute"))
+        self._journal.record(SessionOpened(**self._who(session), reason=reason))
         return session
 
     def _expires_in(self, session: Session) -> float:

@@ -87,8 +87,7 @@ class Calls:
         self._record(entry, account, None, 0.0)
 
     async def _call(self, head: Mapping[str, Any], account: Account, cell: Cell, entry: _Entry) -> Any:
-        operation = self._lookup(head.get("operation"), cell.principal)
-        entry.operation, entry.effect = operation.id, operation.effect
+        operation = self._lookup(head.get("operation"), cell.principal, entry)
         self._authorise(operation, account, cell, entry)
         arguments, entry.request_bytes = self._schemas.check_arguments(operation, head.get("arguments", {}))
         upstream = self._services.upstream(operation.server)
@@ -131,10 +130,13 @@ class Calls:
         self._schemas.check_answer(operation, answer.body)
         return self._sealed(operation, upstream, arguments, answer, cell)
 
-    def _lookup(self, name: object, principal: Principal) -> Operation:
+    def _lookup(self, name: object, principal: Principal, entry: _Entry) -> Operation:
+        """An operation of a server that the caller's role does not show is none, except to the journal."""
         operation = self._services.catalog.get(name) if isinstance(name, str) else None
         if operation is not None:
-            return operation
+            entry.operation, entry.effect, entry.rule = operation.id, operation.effect, "role"
+            if self._services.usable.shows(principal, operation.server):
+                return operation
         near = self._services.visible(principal).nearest(name) if isinstance(name, str) else []
         hint = f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else "search_tools() finds names"
         raise GatewayError("not_found", f"{quoted(name)} is not an operation; {hint}")

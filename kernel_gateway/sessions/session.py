@@ -10,6 +10,7 @@ from typing import Any
 from kernel_ext.wire import Kind, Message
 from kernel_gateway.audit.bounds import MAX_OUTPUTS
 from kernel_gateway.audit.events import CellRan
+from kernel_gateway.auth.delegation import opener, together
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.crash import crashed
@@ -50,8 +51,9 @@ class Session:
     """Belongs to `owner.identity`. `grant` is what its opener could do: no later token of the caller can do more."""
 
     def __init__(self, id_: str, owner: Principal, services: Services, settings: SessionSettings) -> None:
-        self.id, self.owner, self.grant = id_, owner, owner.scopes
-        self.asker = owner
+        self.id, self.owner = id_, opener(owner)
+        self.grant = self.owner.scopes
+        self.asker = self.owner
         self._services, self._settings = services, settings
         self.opened_at = self.used_at = services.clock()
         self.cells = 0
@@ -83,8 +85,8 @@ class Session:
         before = self.cells
         try:
             self._refuse_closed()
-            self.used_at, self.asker = self._services.clock(), principal
-            result = await self._run(principal.narrowed(self.grant), request, stop)
+            self.used_at, self.asker = self._services.clock(), together(principal, self.owner)
+            result = await self._run(self.asker, request, stop)
             self._refuse_closed()
             return result
         except Exception as error:
@@ -109,7 +111,9 @@ class Session:
 
     def refusal(self) -> str:
         """Why the kill switch lets nothing run for whoever asked last; "" where it does."""
-        return self._services.switch.refuses(role=self.asker.role, front_end=self.asker.front_end)
+        refuses = self._services.switch.refuses
+        reasons = (refuses(role=each.role, front_end=each.front_end) for each in self.asker.authorities)
+        return next(filter(None, reasons), "")
 
     def _refuse_off(self) -> None:
         if reason := self.refusal():

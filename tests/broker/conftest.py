@@ -21,6 +21,8 @@ from kernel_gateway.limits.effects import Effects
 from kernel_gateway.limits.meter import meter
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.policy.roles import packaged
+from kernel_gateway.policy.usable import Usable
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.vault import Vault
 from kernel_gateway.upstreams.http import connect
@@ -260,7 +262,7 @@ class _scene:  # noqa: N801 - reads as a verb at its use
         scene.effects = Effects(scene.database, scene.vault, lambda: scene.now, self.limits.effect_retention_seconds)
         scene.meter = meter(self.limits, scene.database, lambda: scene.now)
         scene.broker = Broker(
-            Catalog.from_openapi(DOCUMENT, "store"),
+            Usable(Catalog.from_openapi(DOCUMENT, "store"), packaged()),
             ScopeAuthorizer(self.limits.max_calls_per_cell, self.limits.max_calls_per_session),
             {"store": scene.upstream},
             scene.handles,

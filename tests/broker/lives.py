@@ -24,6 +24,8 @@ from kernel_gateway.limits.effects import Effects
 from kernel_gateway.limits.idempotency import Origin
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.policy.roles import packaged
+from kernel_gateway.policy.usable import Usable
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
 from kernel_gateway.store.vault import Vault
@@ -78,7 +80,7 @@ async def live(folder, url, operation, what, moment):
         verify=NO_AUTHORITIES,
     )
     broker = Broker(
-        CATALOG,
+        Usable(CATALOG, packaged()),
         ScopeAuthorizer(20, 100),
         {"counting": Dying(upstream, {"call": "the upstream's call"}, moment)},
         Handles(time.time, lambda size: os.urandom(size).hex()),
