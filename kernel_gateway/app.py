@@ -1,5 +1,6 @@
 """Composition root: the only file that names concrete classes. Settings in, a running service out."""
 
+import asyncio
 import json
 import secrets
 import time
@@ -36,6 +37,7 @@ from kernel_gateway.handles import Handles
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.pool import Pool
+from kernel_gateway.kernels.shares import Shares
 from kernel_gateway.kernels.sockets import sweep
 from kernel_gateway.launching import check_launcher, kernel_launcher, unsafe_warning
 from kernel_gateway.limits.effects import Effects
@@ -43,11 +45,14 @@ from kernel_gateway.limits.meter import meter
 from kernel_gateway.limits.switch import Switch
 from kernel_gateway.limits.switch_file import SwitchFile
 from kernel_gateway.limits.switched import Switched
-from kernel_gateway.policy.authorizer import ScopeAuthorizer
-from kernel_gateway.policy.roles import configured
+from kernel_gateway.policy.policies import Compiler, Policies, Source
+from kernel_gateway.policy.roles import Roles, configured
+from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.policy.together import Together
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.reference.keys import KID_PREFIX
+from kernel_gateway.reloading import Reloader
+from kernel_gateway.sandbox.images import present_digest
 from kernel_gateway.sessions.manifests import manifests
 from kernel_gateway.sessions.session import Services
 from kernel_gateway.settings import Settings
@@ -111,14 +116,20 @@ class App:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, *, embedded: bool = False, unsafe: bool = False, clock: Callable[[], float] = time.time
+    settings: Settings,
+    *,
+    embedded: bool = False,
+    unsafe: bool = False,
+    policy: Callable[[], PolicySettings] | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[App]:
     """The gateway with its parts, until the context ends. Raises ConfigError.
 
     `embedded` says that the reference world is part of this process; without it, its keys are refused.
+    `policy` reads the `[policy]` section as it is written now; without it only its files can change.
     `unsafe` is what only a person at the command line may say: it allows `none`, and every answer shows it.
     """
-    served, unreviewed = _catalog(settings)
+    served, unreviewed = served_catalog(settings)
     sweep()
     warning = unsafe_warning(settings) if unsafe else ""
     check_launcher(settings, unsafe=unsafe)  # said now, not to the first caller
@@ -144,10 +155,14 @@ async def running(
         switch = Switch(SwitchFile(store.folder), settings.switch.watch_seconds, clock)
         switch.start()
         stack.push_async_callback(switch.close)
-        scoped = ScopeAuthorizer(settings.limits.max_calls_per_cell, settings.limits.max_calls_per_session)
-        usable = Usable(reachable, configured(settings.auth, {operation.server for operation in served.operations}))
-        authorizer = Together(Switched(scoped, switch), usable.roles)
+        usable = Usable(reachable, roles_of(settings, served))
         limits = settings.limits
+        compiler = Compiler(served, limits.max_calls_per_cell, limits.max_calls_per_session, keys.secret("canary"))
+        policies = Policies(compiler, Source.read(settings.policy))
+        authorizer = Together(Switched(policies, switch), usable.roles)
+        reloader = Reloader(policies, policy or (lambda: settings.policy), journal.record, clock)
+        watching = asyncio.create_task(reloader.watch(), name="policy-reloader")
+        stack.callback(watching.cancel)
         handles = Handles(
             clock,
             secrets.token_hex,
@@ -173,10 +188,17 @@ async def running(
         )
         await broker.recover()
 
-        async def start_kernel(launcher: Launcher) -> Kernel:
-            return await Kernel.start(launcher, settings.kernels)
+        shares = Shares(settings.kernels)
 
-        pool = Pool(lambda: kernel_launcher(settings, unsafe=unsafe), start_kernel, settings.kernels.pool)
+        async def start_kernel(launcher: Launcher) -> Kernel:
+            return await Kernel.start(launcher, settings.kernels, shares)
+
+        pool = Pool(
+            lambda: kernel_launcher(settings, unsafe=unsafe),
+            start_kernel,
+            settings.kernels.pool,
+            version=lambda: present_digest(settings.sandbox.image),
+        )
         pool.start()
         stack.push_async_callback(pool.close)
 
@@ -192,7 +214,16 @@ async def running(
             clock=clock,
             new_id=lambda kind: f"{kind}_{secrets.token_hex(16)}",
         )
-        gateway = Gateway(usable, authorizer, services, journal, settings.sessions, counted, unsafe=warning)
+        gateway = Gateway(
+            usable,
+            authorizer,
+            services,
+            journal,
+            settings.sessions,
+            counted,
+            unsafe=warning,
+            notices=reloader.notices,
+        )
         gateway.start()
         stack.push_async_callback(gateway.close)
         grace_seconds = settings.switch.grace_seconds
@@ -212,7 +243,7 @@ async def _at_any_rate(_: Principal) -> None:
     """How often the operator may ask over the admin socket."""
 
 
-def _catalog(settings: Settings) -> tuple[Catalog, list[str]]:
+def served_catalog(settings: Settings) -> tuple[Catalog, list[str]]:
     """What is served, and the ids of what nobody has reviewed. Raises ConfigError."""
     try:
         served, unreviewed = load_served(settings.catalog.specs, settings.catalog.reviewed)
@@ -223,6 +254,11 @@ def _catalog(settings: Settings) -> tuple[Catalog, list[str]]:
         if name not in known:
             raise ConfigError(f"`upstreams.{name}`: no document is called so; there is {', '.join(sorted(known))}")
     return served, unreviewed
+
+
+def roles_of(settings: Settings, served: Catalog) -> Roles:
+    """Raises ConfigError."""
+    return configured(settings.auth, {operation.server for operation in served.operations})
 
 
 def _without_reference_keys(fetch: HttpFetch) -> Callable[[str], Any]:

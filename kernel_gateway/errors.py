@@ -25,6 +25,7 @@ CODES: dict[str, Code] = {
     "unauthenticated": Code(401, False, Acts.CALLER),
     "denied": Code(403, False, Acts.CALLER),
     "invalid": Code(400, False, Acts.CALLER),
+    "approval_required": Code(403, False, Acts.CALLER),
     "not_found": Code(404, False, Acts.CALLER),
     "conflict": Code(409, False, Acts.CALLER),
     "limited": Code(429, True, Acts.LATER),

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from catalog import Catalog
@@ -18,6 +19,7 @@ from kernel_gateway.limits.meter import Meter
 from kernel_gateway.policy.request import Authorizer, Context, Request
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.search import SearchAnswer, answer
+from kernel_gateway.sessions.bounds import check
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
 from kernel_gateway.sessions.session import Services, Session
 from kernel_gateway.sessions.settings import SessionSettings
@@ -49,9 +51,11 @@ class Gateway:
         meter: Meter,
         *,
         unsafe: str = "",
+        notices: Callable[[], list[str]] = list,
     ) -> None:
         self._usable, self._authorizer, self._services = usable, authorizer, services
-        self._journal, self._settings, self._meter, self._unsafe = journal, settings, meter, unsafe
+        self._journal, self._settings, self._meter = journal, settings, meter
+        self._unsafe, self._notices = unsafe, notices
         self._sessions: dict[str, Session] = {}
         self._closed: dict[str, tuple[str, str, str, str]] = {}
         self._turns = Turns(
@@ -73,7 +77,7 @@ class Gateway:
             await self._close(session, "shutdown")
 
     def ready(self) -> tuple[bool, list[str]]:
-        """Whether the service keeps its promises, and where not."""
+        """Whether the service keeps its promises, and where not; then what does no harm, but should be known."""
         reasons = []
         if self._reaper is None or self._reaper.done():
             reasons.append("the session reaper is not running")
@@ -85,7 +89,7 @@ class Gateway:
             reasons.append(f"{self._journal.fault}; see `kernel-gateway audit verify`")
         if self._unsafe:
             reasons.append(self._unsafe)
-        return not reasons, reasons
+        return not reasons, reasons + self._notices()
 
     async def admit(self, principal: Principal) -> None:
         """One HTTP request of a caller, whatever it is for. Raises GatewayError limited | disabled."""
@@ -134,7 +138,7 @@ class Gateway:
         """
         await self._meter.admit("execute", principal)
         self._decide(principal, "execute", request.session_id)
-        self._check(request)
+        check(request, self._settings)
         digest = hashlib.sha256(request.code.encode()).digest()
         key: Key | None = None
         if request.request_id:
@@ -195,26 +199,21 @@ class Gateway:
         await self._journal.flush()
 
     def _decide(self, principal: Principal, action: str, resource: str) -> None:
-        request = Request(principal, action, resource, SCOPES[action], Context(self._services.clock()))
-        decision = self._authorizer.decide(request)
+        decision = self._authorizer.decide(
+            Request(principal, action, resource, SCOPES[action], self._context(principal, resource))
+        )
         if not decision.allowed:
             raise GatewayError(decision.code, decision.reason)
 
-    def _check(self, request: ExecuteRequest) -> None:
-        limits = self._settings
-        size = len(request.code.encode(errors="surrogatepass"))
-        if not request.code.strip():
-            raise GatewayError("invalid", "`code` is empty; send one cell of Python")
-        if size > limits.max_code_bytes:
-            raise GatewayError(
-                "invalid", f"`code` is {size} bytes; a cell may have {limits.max_code_bytes}, so split it"
-            )
-        if any("\ud800" <= character <= "\udfff" for character in request.code):
-            raise GatewayError("invalid", "`code` holds half a character (a lone surrogate); send valid Unicode")
-        if not 0 < request.timeout_seconds <= limits.max_timeout_seconds:
-            raise GatewayError(
-                "invalid", f"`timeout_seconds` must be above 0 and at most {limits.max_timeout_seconds:g}"
-            )
+    def _context(self, principal: Principal, session_id: str) -> Context:
+        session = self._sessions.get(session_id)
+        account = session.account if session is not None and session.owner.identity == principal.identity else None
+        return replace(
+            Context.outside(self._services.clock()),
+            calls_this_session=account.calls if account else 0,
+            writes_this_session=account.writes if account else 0,
+            approved=True,  # nothing can be asked yet: every cell counts as approved
+        )
 
     def _session(self, principal: Principal, session_id: str) -> Session:
         session = self._sessions.get(session_id)

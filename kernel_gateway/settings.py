@@ -15,6 +15,7 @@ from kernel_gateway.frontends.settings import ServerSettings
 from kernel_gateway.kernels.settings import KernelSettings
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.limits.switch_settings import SwitchSettings
+from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.sandbox.settings import SandboxSettings
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.store.settings import StoreSettings
@@ -36,6 +37,7 @@ class Settings(Section):
     store: StoreSettings = StoreSettings()
     audit: AuditSettings = AuditSettings()
     catalog: CatalogSettings = CatalogSettings()
+    policy: PolicySettings = PolicySettings()
     limits: LimitSettings = LimitSettings()
     switch: SwitchSettings = SwitchSettings()
     sandbox: SandboxSettings = SandboxSettings()

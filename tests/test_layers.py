@@ -33,12 +33,14 @@ LAYERS = [
     "kernel_gateway.settings",
     "kernel_gateway.auditing",
     "kernel_gateway.launching",
+    "kernel_gateway.reloading",
     "kernel_gateway.app",
     "kernel_gateway.embedded",
     "kernel_gateway.demo",
     "kernel_gateway.garbage",
     "kernel_gateway.commands",
     "kernel_gateway.operating",
+    "kernel_gateway.policy_commands",
     "kernel_gateway.__main__",
 ]
 ALONE = {"catalog", "kernel_ext"}  # these import nothing of ours

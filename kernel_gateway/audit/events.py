@@ -196,6 +196,26 @@ class SwitchSet(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyReloaded(Event):
+    """Another set of policies is in force; `policy` is its digest."""
+
+    kind: ClassVar[str] = "policy_reloaded"
+
+    policy: Digest = ""
+    rollout: Rule = ""
+    rules: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRefused(Event):
+    """The set on disk cannot be used; the one whose digest is `policy` stays in force."""
+
+    kind: ClassVar[str] = "policy_refused"
+
+    policy: Digest = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refused(Event):
     """A door stayed shut, `count` times: failed authentication or authority. Who asked may be unknown."""
 

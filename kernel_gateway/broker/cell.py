@@ -25,10 +25,10 @@ class CallRecord:
 class Cell:
     """The cell that holds a session's turn. `principal` is already narrowed by the session's grant.
 
-    `calls` counts the allowed calls, `requests` every message of any kind, `tally` what they used and reserved.
-    A call has its place among the records from its start, so that they stand in the order in which the cell asked,
-    whichever ends first. `origin` is where the caller named the request: then the keys of its mutations come from
-    it, else from the cell.
+    `calls` counts the allowed calls, `writes` those of them that may change something, `requests` every message of any
+    kind, `tally` what they used and reserved. A call has its place among the records from its start, so that they
+    stand in the order in which the cell asked, whichever ends first. `origin` is where the caller named the request:
+    then the keys of its mutations come from it, else from the cell.
     """
 
     principal: Principal
@@ -38,6 +38,7 @@ class Cell:
     origin: Origin | None = field(default=None, repr=False)
     ordinals: Ordinals = field(default_factory=Ordinals, repr=False)
     calls: int = 0
+    writes: int = 0
     requests: int = 0
     tally: Tally = field(default_factory=Tally)
     _places: list[CallRecord | None] = field(default_factory=list, repr=False)
@@ -66,6 +67,7 @@ class Account:
     session_id: str
     organisation: str
     calls: int = 0
+    writes: int = 0
     strays: int = 0
     flight: Flight = field(default_factory=Flight)
     tally: Tally = field(default_factory=Tally)

@@ -126,6 +126,7 @@ def _without_title(schema: Mapping[str, Any]) -> dict[str, Any]:
 STATUS_OF_CODE = {
     "unauthenticated": "denied",
     "denied": "denied",
+    "approval_required": "denied",
     "misdirected": "denied",
     "disabled": "disabled",
     "invalid": "invalid",

@@ -1,11 +1,13 @@
 """Asks for everyone whose authority a request needs, and about the server each one's role must show. Pure."""
 
+import hashlib
 from dataclasses import dataclass, replace
 
+from kernel_gateway.policy.actions import BLOBS, CALL
 from kernel_gateway.policy.request import Authorizer, Decision, Request
 from kernel_gateway.policy.roles import Roles
 
-_OF_A_SERVER = frozenset(("call", "blob", "blob_read", "blob_write"))  # their resource begins with the server's name
+_OF_A_SERVER = BLOBS | {CALL}  # their resource begins with the server's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +20,27 @@ class Together:
     authorizer: Authorizer
     roles: Roles
 
+    @property
+    def digest(self) -> str:
+        """Also of the roles: what was approved under others is void."""
+        return hashlib.sha256(f"{self.authorizer.digest} {self.roles.model_dump_json()}".encode()).hexdigest()
+
     def decide(self, request: Request) -> Decision:
         if not request.principal.alongside:
             return self._decide(request)
         decisions = [self._decide(replace(request, principal=each)) for each in request.principal.authorities]
         refusals = [decision for decision in decisions if decision.allowed is not True]
         final = [decision for decision in refusals if decision.code != "approval_required"]
-        return (final or refusals or decisions)[0]
+        waiting = sorted(refusals, key=lambda decision: decision.approver == "user")  # the strictest approver first
+        return (final or waiting or decisions)[0]
 
     def _decide(self, request: Request) -> Decision:
-        server = request.resource.partition(":")[0]
-        if request.action in _OF_A_SERVER and not self.roles.shows(request.principal.role, server):
-            return Decision(False, "role", "denied", "the role of this caller does not show that server")
-        return self.authorizer.decide(request)
+        return unseen(self.roles, request) or self.authorizer.decide(request)
+
+
+def unseen(roles: Roles, request: Request) -> Decision | None:
+    """The refusal of what asks a server that the caller's role does not show."""
+    server = request.resource.partition(":")[0]
+    if request.action not in _OF_A_SERVER or roles.shows(request.principal.role, server):
+        return None
+    return Decision(False, "role", "denied", f"the role of this caller does not show the server `{server}`")

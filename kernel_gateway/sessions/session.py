@@ -52,8 +52,7 @@ class Session:
 
     def __init__(self, id_: str, owner: Principal, services: Services, settings: SessionSettings) -> None:
         self.id, self.owner = id_, opener(owner)
-        self.grant = self.owner.scopes
-        self.asker = self.owner
+        self.grant, self.asker = self.owner.scopes, self.owner
         self._services, self._settings = services, settings
         self.opened_at = self.used_at = services.clock()
         self.cells = 0
@@ -194,6 +193,7 @@ class Session:
 
     async def _run(self, principal: Principal, request: ExecuteRequest, stop: Stop) -> ExecuteResult:
         services = self._services
+        await services.flush()  # a journal that cannot be written is no place to run a cell beside
         cell = Cell(principal, self.id, self.cells + 1, services.new_id("cell"))
         if request.request_id:
             cell.origin = Origin.of_request(request.session_id, _EPOCH, request.code, request.request_id)

@@ -56,7 +56,7 @@ class NoOperation:
     """An upstream that answers as `quota_get` would, without asking anybody."""
 
     def __init__(self, name: str, settings: UpstreamSettings, **_: Any) -> None:
-        self.name, self.storage = name, StorageHosts(settings.storage_hosts)
+        self.name, self.host, self.storage = name, "nowhere", StorageHosts(settings.storage_hosts)
 
     async def call(
         self,

@@ -20,7 +20,7 @@ from kernel_gateway.handles import Handles
 from kernel_gateway.limits.effects import Effects
 from kernel_gateway.limits.meter import meter
 from kernel_gateway.limits.settings import LimitSettings
-from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.policy.authorizer import baseline_authorizer
 from kernel_gateway.policy.roles import packaged
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.store.database import Database
@@ -261,9 +261,10 @@ class _scene:  # noqa: N801 - reads as a verb at its use
         scene.vault = Vault(scene.database, Secrets())
         scene.effects = Effects(scene.database, scene.vault, lambda: scene.now, self.limits.effect_retention_seconds)
         scene.meter = meter(self.limits, scene.database, lambda: scene.now)
+        catalog = Catalog.from_openapi(DOCUMENT, "store")
         scene.broker = Broker(
-            Usable(Catalog.from_openapi(DOCUMENT, "store"), packaged()),
-            ScopeAuthorizer(self.limits.max_calls_per_cell, self.limits.max_calls_per_session),
+            Usable(catalog, packaged()),
+            baseline_authorizer(catalog, self.limits.max_calls_per_cell, self.limits.max_calls_per_session),
             {"store": scene.upstream},
             scene.handles,
             scene,

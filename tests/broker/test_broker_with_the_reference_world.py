@@ -19,7 +19,7 @@ from kernel_gateway.limits.effects import Effects
 from kernel_gateway.limits.meter import Meter
 from kernel_gateway.limits.rates import Rates
 from kernel_gateway.limits.settings import MEMORY, LimitSettings
-from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.policy.authorizer import baseline_authorizer
 from kernel_gateway.policy.roles import packaged
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.reference.world import ReferenceWorldWarning, World
@@ -98,7 +98,7 @@ async def inside(world, tmp_path):
     limits = LimitSettings()
     broker = Broker(
         Usable(world.catalog, packaged()),
-        ScopeAuthorizer(20, 100),
+        baseline_authorizer(world.catalog, 20, 100),
         {"image_ops": upstream},
         handles,
         ledger,

@@ -23,7 +23,7 @@ from kernel_gateway.handles import Handles
 from kernel_gateway.limits.meter import Meter
 from kernel_gateway.limits.rates import Rates
 from kernel_gateway.limits.settings import MEMORY, LimitSettings
-from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.policy.authorizer import baseline_authorizer
 from kernel_gateway.policy.roles import Roles
 from kernel_gateway.policy.together import Together
 from kernel_gateway.policy.usable import Usable
@@ -85,7 +85,7 @@ CALLERS = st.one_of(ALONE, st.builds(together, ALONE, ALONE))
 @asynccontextmanager
 async def both_doors(usable):
     """The outer door and the inner one, over the same answer. No kernel is started and no upstream connected."""
-    limits, authorizer = LimitSettings(), Together(ScopeAuthorizer(20, 100), usable.roles)
+    limits, authorizer = LimitSettings(), Together(baseline_authorizer(usable.catalog, 20, 100), usable.roles)
     meter = Meter(limits, Rates(limits.rates, MEMORY, lambda: NOW), None)
     with tempfile.TemporaryDirectory() as folder:
         database = Database(Path(folder) / "gateway.db")
