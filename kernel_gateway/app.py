@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from catalog import Catalog
-from catalog.document import DocumentError
-from catalog.reviewed import load_served
+from mcp.server.mcpserver import RequestStateSecurity
+
 from kernel_gateway.administration import Administration
+from kernel_gateway.approvals.queue import Queue
+from kernel_gateway.approvals.shelf import Shelf
 from kernel_gateway.audit.digests import keyed_digest
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.audit.redact import Redactor
@@ -25,7 +26,7 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.auth.static import principal_from_settings
 from kernel_gateway.auth.verifier import Verifier
 from kernel_gateway.broker import Broker
-from kernel_gateway.errors import ConfigError, GatewayError
+from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends.admin import administered
 from kernel_gateway.frontends.code_mode import CodeMode
 from kernel_gateway.frontends.endpoint import session_manager
@@ -45,15 +46,17 @@ from kernel_gateway.limits.meter import meter
 from kernel_gateway.limits.switch import Switch
 from kernel_gateway.limits.switch_file import SwitchFile
 from kernel_gateway.limits.switched import Switched
+from kernel_gateway.permits import Permits
 from kernel_gateway.policy.policies import Compiler, Policies, Source
-from kernel_gateway.policy.roles import Roles, configured
 from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.policy.together import Together
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.reference.keys import KID_PREFIX
 from kernel_gateway.reloading import Reloader
 from kernel_gateway.sandbox.images import present_digest
+from kernel_gateway.served import Served
 from kernel_gateway.sessions.manifests import manifests
+from kernel_gateway.sessions.pausing import Pausing
 from kernel_gateway.sessions.session import Services
 from kernel_gateway.settings import Settings
 from kernel_gateway.store.database import Database
@@ -74,12 +77,19 @@ class App:
     verifier: Verifier
     unreviewed: tuple[str, ...]
     _journal: Journal
+    _state_key: bytes
     _clock: Callable[[], float]
 
     def mcp_server(self, principal_of: Callable[[], Principal] = current_principal) -> CodeMode:
         idle_seconds = self.settings.sessions.idle_seconds
         return CodeMode(
-            self.gateway, principal_of, self.settings.mcp, session_idle_seconds=idle_seconds, unsafe=self.unsafe
+            self.gateway,
+            principal_of,
+            self.settings.mcp,
+            session_idle_seconds=idle_seconds,
+            unsafe=self.unsafe,
+            state_security=RequestStateSecurity(keys=[self._state_key], ttl=self.settings.policy.token_ttl_seconds),
+            clock=self._clock,
         )
 
     def stdio_principal(self) -> Principal:
@@ -129,7 +139,7 @@ async def running(
     `policy` reads the `[policy]` section as it is written now; without it only its files can change.
     `unsafe` is what only a person at the command line may say: it allows `none`, and every answer shows it.
     """
-    served, unreviewed = served_catalog(settings)
+    served = Served.of(settings)
     sweep()
     warning = unsafe_warning(settings) if unsafe else ""
     check_launcher(settings, unsafe=unsafe)  # said now, not to the first caller
@@ -151,13 +161,15 @@ async def running(
         for name, section in settings.upstreams.items():
             upstreams[name] = connect(name, section, sign=sign, redactor=redactor, clock=clock)
             stack.push_async_callback(upstreams[name].close)
-        reachable = served.only(lambda operation: operation.server in upstreams)
+        reachable = served.catalog.only(lambda operation: operation.server in upstreams)
         switch = Switch(SwitchFile(store.folder), settings.switch.watch_seconds, clock)
         switch.start()
         stack.push_async_callback(switch.close)
-        usable = Usable(reachable, roles_of(settings, served))
+        usable = Usable(reachable, served.roles)
         limits = settings.limits
-        compiler = Compiler(served, limits.max_calls_per_cell, limits.max_calls_per_session, keys.secret("canary"))
+        compiler = Compiler(
+            served.catalog, limits.max_calls_per_cell, limits.max_calls_per_session, keys.secret("canary")
+        )
         policies = Policies(compiler, Source.read(settings.policy))
         authorizer = Together(Switched(policies, switch), usable.roles)
         reloader = Reloader(policies, policy or (lambda: settings.policy), journal.record, clock)
@@ -169,7 +181,8 @@ async def running(
             ttl_seconds=limits.handle_ttl_seconds,
             max_per_session=limits.max_handles_per_session,
         )
-        effects = Effects(database, Vault(database, keys), clock, limits.effect_retention_seconds)
+        vault = Vault(database, keys)
+        effects = Effects(database, vault, clock, limits.effect_retention_seconds)
         counted = meter(limits, database, clock)
         stack.push_async_callback(counted.close)
         secret = keys.secret("idempotency")
@@ -203,6 +216,16 @@ async def running(
         stack.push_async_callback(pool.close)
 
         digests = keys.secret("digests")
+
+        def digest(organisation: str, content: bytes) -> str:
+            return keyed_digest(digests, organisation, content)
+
+        def new_id(kind: str) -> str:
+            return f"{kind}_{secrets.token_hex(16)}"
+
+        queue = Queue(Shelf(database, vault), settings.approvals, journal.record, digest, clock, new_id)
+        stack.push_async_callback(queue.close)
+        switch.subscribe(queue.void_soon)
         services = Services(
             take_kernel=pool.take,
             manifest=manifests(usable),
@@ -210,9 +233,14 @@ async def running(
             switch=switch,
             record=journal.record,
             flush=journal.flush,
-            digest=lambda organisation, content: keyed_digest(digests, organisation, content),
+            digest=digest,
             clock=clock,
-            new_id=lambda kind: f"{kind}_{secrets.token_hex(16)}",
+            new_id=new_id,
+            pausing=Pausing(queue, settings.approvals, redactor.redact, digest),
+        )
+        max_calls, approvals_key = limits.max_calls_per_cell, keys.secret("approvals")
+        permits = Permits(
+            usable, authorizer, queue, policies, settings.approvals, max_calls, approvals_key, clock, new_id
         )
         gateway = Gateway(
             usable,
@@ -220,11 +248,13 @@ async def running(
             services,
             journal,
             settings.sessions,
+            permits,
+            queue,
             counted,
             unsafe=warning,
             notices=reloader.notices,
         )
-        gateway.start()
+        await gateway.start()
         stack.push_async_callback(gateway.close)
         grace_seconds = settings.switch.grace_seconds
         operators = Administration(gateway, reachable, authorizer, switch, journal, clock, grace_seconds)
@@ -236,29 +266,12 @@ async def running(
         event_id, refused = partial(secrets.token_hex, 8), lambda error: refusals.count(error.code)
         door = Door(verifier, settings.server, clock, event_id, _at_any_rate, refused)
         await stack.enter_async_context(administered(store.folder, door, operators))
-        yield App(settings, gateway, operators, warning, verifier, tuple(unreviewed), journal, clock)
+        state_key = keys.secret("request-state")
+        yield App(settings, gateway, operators, warning, verifier, served.unreviewed, journal, state_key, clock)
 
 
 async def _at_any_rate(_: Principal) -> None:
     """How often the operator may ask over the admin socket."""
-
-
-def served_catalog(settings: Settings) -> tuple[Catalog, list[str]]:
-    """What is served, and the ids of what nobody has reviewed. Raises ConfigError."""
-    try:
-        served, unreviewed = load_served(settings.catalog.specs, settings.catalog.reviewed)
-    except DocumentError as error:
-        raise ConfigError(str(error)) from error
-    known = {id_.partition(":")[0] for id_ in (*(operation.id for operation in served.operations), *unreviewed)}
-    for name in settings.upstreams:
-        if name not in known:
-            raise ConfigError(f"`upstreams.{name}`: no document is called so; there is {', '.join(sorted(known))}")
-    return served, unreviewed
-
-
-def roles_of(settings: Settings, served: Catalog) -> Roles:
-    """Raises ConfigError."""
-    return configured(settings.auth, {operation.server for operation in served.operations})
 
 
 def _without_reference_keys(fetch: HttpFetch) -> Callable[[str], Any]:

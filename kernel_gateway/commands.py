@@ -17,7 +17,7 @@ from kernel_gateway import check as isolation
 from kernel_gateway.app import App, running
 from kernel_gateway.auth.loopback import is_loopback
 from kernel_gateway.config import environment, load
-from kernel_gateway.demo import client_configuration, flow
+from kernel_gateway.demo import User, client_configuration, flow
 from kernel_gateway.embedded import embedded_world, world_folder
 from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.frontends.listener import bind, tls_context
@@ -147,8 +147,10 @@ async def _run_flow(url: str, token: str, *, as_json: bool) -> bool:
     async def close_session(session_id: str) -> None:
         (await http.delete(f"{url}/v1/sessions/{session_id}")).raise_for_status()
 
-    async with http, Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client:
-        async for step in flow(client, close_session):
+    user = User()
+    transport = streamable_http_client(f"{url}/mcp", http_client=http)
+    async with http, Client(transport, elicitation_callback=user.answer) as client:
+        async for step in flow(client, user, close_session):
             print(step.json() if as_json else step.line(), flush=True)
             held &= step.held
     return held

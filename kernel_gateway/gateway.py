@@ -1,29 +1,32 @@
 """The OUTER DOOR: search and execute for a verified principal, and the sessions it owns. Every front end uses it."""
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from catalog import Catalog
+from kernel_gateway.approvals.pending import Pending
+from kernel_gateway.approvals.queue import Queue
 from kernel_gateway.audit.events import Searched, SessionClosed, SessionDelegated, SessionOpened
 from kernel_gateway.audit.journal import Journal
-from kernel_gateway.auth.delegation import delegate
+from kernel_gateway.auth.delegation import delegate, opener
 from kernel_gateway.auth.principal import Principal
+from kernel_gateway.cells import Cells
 from kernel_gateway.crash import places
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.limits.exceeded import ExceededError
 from kernel_gateway.limits.meter import Meter
+from kernel_gateway.permits import Permits, at_the_door
 from kernel_gateway.policy.request import Authorizer, Context, Request
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.search import SearchAnswer, answer
-from kernel_gateway.sessions.bounds import check
+from kernel_gateway.sessions.checks import check
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
 from kernel_gateway.sessions.session import Services, Session
 from kernel_gateway.sessions.settings import SessionSettings
-from kernel_gateway.sessions.turns import Key, Progress, Stop, Turns
+from kernel_gateway.sessions.summary import summary
+from kernel_gateway.sessions.turns import Progress, Turns
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,7 @@ SCOPES = {
     "read": "kernel.read",
     "create": "kernel.create",
     "delete": "kernel.delete",
+    "approve": "kernel.approve",
 }
 _MAX_CLOSED = 10_000  # ids of closed sessions whose owner may still read their transcript
 
@@ -48,6 +52,8 @@ class Gateway:
         services: Services,
         journal: Journal,
         settings: SessionSettings,
+        permits: Permits,
+        queue: Queue,
         meter: Meter,
         *,
         unsafe: str = "",
@@ -56,17 +62,26 @@ class Gateway:
         self._usable, self._authorizer, self._services = usable, authorizer, services
         self._journal, self._settings, self._meter = journal, settings, meter
         self._unsafe, self._notices = unsafe, notices
+        self._queue = queue
         self._sessions: dict[str, Session] = {}
         self._closed: dict[str, tuple[str, str, str, str]] = {}
         self._turns = Turns(
             settings.answer_ttl_seconds, settings.max_answers, settings.max_answer_bytes, services.clock
         )
+        self._cells = Cells(self._turns, permits, queue, self._session, self._open, self._close)
         self._reaper: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Gateway {len(self._sessions)} sessions, {self._turns!r}>"
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        """Sessions come back where a question about their first cell waits: they had no kernel to lose."""
+        for pending in await self._queue.start():
+            session = Session(pending.terms.session, pending.asker, self._services, self._settings)
+            if pending.terms.state == session.version:
+                self._sessions.setdefault(session.id, session)
+            else:
+                await self._queue.void(session.id)
         self._reaper = asyncio.create_task(self._reap(), name="session-reaper")
 
     async def close(self) -> None:
@@ -131,37 +146,29 @@ class Gateway:
         on_progress: Progress | None = None,
         detach_on_cancel: bool = False,
     ) -> ExecuteResult:
-        """Runs a cell, or joins or answers from the turn of the same `request_id`.
+        """Runs a cell, or joins or answers from the turn of the same `request_id`; `permits.py` says what else can be.
 
         Cancelling the caller interrupts the cell; with `detach_on_cancel` the cell goes on to its own deadline.
         Raises GatewayError: denied, invalid, not_found, conflict, limited, busy, disabled, sandbox.
         """
+        principal = opener(principal)
         await self._meter.admit("execute", principal)
         self._decide(principal, "execute", request.session_id)
         check(request, self._settings)
-        digest = hashlib.sha256(request.code.encode()).digest()
-        key: Key | None = None
-        if request.request_id:
-            key = (principal.identity, request.session_id, request.request_id)
-            if (turn := self._turns.find(key, digest)) is not None:
-                return await self._turns.wait(turn, detach_on_cancel=detach_on_cancel, on_progress=on_progress)
-        session = self._session(principal, request.session_id) if request.session_id else self._open(principal)
+        return await self._cells.execute(principal, request, on_progress, detach_on_cancel=detach_on_cancel)
 
-        async def run(stop: Stop) -> ExecuteResult:
-            try:
-                return await session.execute(principal, request, stop)
-            finally:
-                if session.cells == 0 and not request.session_id:  # it never had a kernel, and nobody knows its id
-                    await self._close(session, "unused")
+    async def approvals(self, principal: Principal) -> list[Pending]:
+        """What waits for this person, oldest first. Raises GatewayError denied."""
+        self._decide(principal, "approve", "")
+        return self._queue.waiting_for(principal)
 
-        turn = self._turns.begin(key, digest, run)
-        return await self._turns.wait(turn, detach_on_cancel=detach_on_cancel, on_progress=on_progress)
+    async def decide_approval(self, principal: Principal, approval_id: str, *, approve: bool) -> Pending:
+        """Raises GatewayError denied | not_found | conflict."""
+        self._decide(principal, "approve", approval_id)
+        return await self._queue.decide(approval_id, principal, approve=approve)
 
     async def create_session(self, principal: Principal, wanted: Sequence[str]) -> dict[str, Any]:
-        """A session before its first cell, which holds what only reads and what the `wanted` flags hand on.
-
-        Raises GatewayError denied, limited, disabled.
-        """
+        """Without a cell: it may read, and what the `wanted` flags hand on. Raises GatewayError denied, limited."""
         self._decide(principal, "create", "")
         given = delegate(principal, wanted, self._usable.roles.flags, self._usable.reading)
         session = self._open(given.principal, "create")
@@ -208,17 +215,16 @@ class Gateway:
     def _context(self, principal: Principal, session_id: str) -> Context:
         session = self._sessions.get(session_id)
         account = session.account if session is not None and session.owner.identity == principal.identity else None
-        return replace(
-            Context.outside(self._services.clock()),
-            calls_this_session=account.calls if account else 0,
-            writes_this_session=account.writes if account else 0,
-            approved=True,  # nothing can be asked yet: every cell counts as approved
-        )
+        return at_the_door(self._services.clock(), account)
 
     def _session(self, principal: Principal, session_id: str) -> Session:
         session = self._sessions.get(session_id)
         if session is None or session.owner.identity != principal.identity:
             what = "it is unknown, expired or closed; leave out `session_id` to start a new one"
+            if self._queue.was_interrupted(session_id, principal):
+                what = (
+                    "the gateway restarted while a call waited: its approval is void and nothing was sent; start anew"
+                )
             raise GatewayError("not_found", f"no session `{session_id[:80]}`: {what}")
         return session
 
@@ -263,6 +269,8 @@ class Gateway:
             await session.close()
         finally:
             await self._services.broker.shred_session(session.id)
+            if reason != "shutdown":  # what still waits then is there after a restart
+                await self._queue.void(session.id)
 
     def _who(self, session: Session) -> dict[str, Any]:
         owner = session.owner
@@ -279,21 +287,12 @@ class Gateway:
         while True:
             await asyncio.sleep(self._settings.reap_interval_seconds)
             self._turns.forget_expired()
+            await self._queue.forget_expired()
             oldest = self._services.clock() - self._settings.idle_seconds
             for session in list(self._sessions.values()):
-                if session.state == "idle" and session.used_at < oldest:
+                is_waited_for = self._queue.waits_in(session.id)  # a person may take longer than an idle session has
+                if session.state == "idle" and session.used_at < oldest and not is_waited_for:
                     try:
                         await self._close(session, "expired")
                     except Exception as error:
                         log.error("closing an idle session failed: %s", places(error))
-
-
-def summary(session: Session) -> dict[str, Any]:
-    return {
-        "session_id": session.id,
-        "state": session.state,
-        "cells": session.cells,
-        "calls": session.account.calls,
-        "opened_at": session.opened_at,
-        "used_at": session.used_at,
-    }

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from catalog.reviewed import REVIEWED, SPECS
+from kernel_gateway.approvals.settings import ApprovalSettings
 from kernel_gateway.audit.settings import AuditSettings
 from kernel_gateway.auth.settings import AuthSettings
 from kernel_gateway.config import Section, complaint
@@ -38,6 +39,7 @@ class Settings(Section):
     audit: AuditSettings = AuditSettings()
     catalog: CatalogSettings = CatalogSettings()
     policy: PolicySettings = PolicySettings()
+    approvals: ApprovalSettings = ApprovalSettings()
     limits: LimitSettings = LimitSettings()
     switch: SwitchSettings = SwitchSettings()
     sandbox: SandboxSettings = SandboxSettings()

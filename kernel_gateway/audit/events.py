@@ -227,6 +227,30 @@ class Refused(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAsked(Event):
+    """A cell or a call waits for a person. What it is about is here as keyed digests only."""
+
+    kind: ClassVar[str] = "approval_asked"
+
+    approval_id: Id = ""
+    scope: Word = ""  # cell or call
+    approver: Word = ""  # user or person
+    risk: Word = ""
+    terms_digest: Digest = ""
+    question_digest: Digest = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalEnded(Event):
+    """`outcome` is approved, denied, expired or void; the subject is who answered, or the asker where nobody did."""
+
+    kind: ClassVar[str] = "approval_ended"
+
+    approval_id: Id = ""
+    outcome: Word = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerAdopted(Event):
     """The `records` before this one, the first of the ledger, were written by a version that had no chain."""
 

@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -14,47 +13,33 @@ from kernel_gateway.audit.events import OperationCalled
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker.answers import Answers
 from kernel_gateway.broker.cell import Account, CallRecord, Cell
-from kernel_gateway.broker.mutations import Mutations, split_key
-from kernel_gateway.broker.schemas import Schemas, size_of
+from kernel_gateway.broker.entry import Entry
+from kernel_gateway.broker.mutations import Mutations
+from kernel_gateway.broker.permission import Permission
+from kernel_gateway.broker.schemas import Schemas
 from kernel_gateway.broker.seal import clean
-from kernel_gateway.broker.services import Services, asker, insist, quoted
+from kernel_gateway.broker.services import Services, asker, quoted
 from kernel_gateway.broker.unbroken import to_its_end
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.limits.budgets import Reservation
 from kernel_gateway.limits.exceeded import ExceededError
 from kernel_gateway.limits.rates import CALL
 from kernel_gateway.limits.usage import Usage
-from kernel_gateway.policy.risk import risk_of
 from kernel_gateway.upstreams.base import Upstream, UpstreamAnswer, UpstreamError
 
 _ASKED = re.compile(r"[a-z][a-z0-9_]{0,63}:[a-z][a-z0-9_]{0,63}")  # what the cell's result repeats of an unknown name
 
 
-@dataclass(slots=True)
-class _Entry:
-    """What the journal will hold of this call. Filled in as it becomes known: a crash leaves the truth so far."""
-
-    operation: str = UNKNOWN_OPERATION
-    effect: str = ""
-    decision: str = "deny"
-    rule: str = "unknown_operation"
-    status: str = "internal"
-    http_status: int = 0
-    request_bytes: int = 0
-    answer_bytes: int = 0
-    replayed: bool = False
-
-
 class Calls:
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._schemas = Schemas()
+        self._schemas, self._permission = Schemas(), Permission(services)
         self._mutations = Mutations(services.effects, services.secret)
         self._answers = Answers(services, self._schemas)
 
     async def call(self, head: Mapping[str, Any], account: Account, cell: Cell) -> Any:
         """The sealed answer. Raises GatewayError."""
-        entry, place = _Entry(), cell.reserve()
+        entry, place = Entry(), cell.reserve()
         started = self._services.clock()
         try:
             value = await self._call(head, account, cell, entry)
@@ -77,21 +62,23 @@ class Calls:
     def stray(self, head: Mapping[str, Any], account: Account) -> None:
         """Writes down a call that came while no cell ran: refused, and by whom is not known."""
         operation = self._services.catalog.get(str(head.get("operation")))
-        entry = _Entry(rule="no_turn", status="denied")
+        entry = Entry(rule="no_turn", status="denied")
         if operation is not None:
             entry.operation, entry.effect = operation.id, operation.effect
         self._record(entry, account, None, 0.0)
 
-    async def _call(self, head: Mapping[str, Any], account: Account, cell: Cell, entry: _Entry) -> Any:
+    async def _call(self, head: Mapping[str, Any], account: Account, cell: Cell, entry: Entry) -> Any:
         operation = self._lookup(head.get("operation"), cell.principal, entry)
-        blocked_fields = self._authorise(operation, head.get("arguments"), account, cell, entry)
+        decision = self._permission.ask(operation, head.get("arguments"), account, cell, entry)
         arguments, entry.request_bytes = self._schemas.check_arguments(operation, head.get("arguments", {}))
+        if decision.approver:
+            decision = await self._permission.agreed(operation, arguments, decision.approver, account, cell, entry)
         upstream = self._services.upstream(operation.server)
 
         def read(answer: UpstreamAnswer) -> Any:
             entry.http_status, entry.answer_bytes = answer.status, answer.bytes_received
             entry.replayed = answer.replayed
-            return self._answers.read(operation, upstream, arguments, answer, blocked_fields, cell)
+            return self._answers.read(operation, upstream, arguments, answer, decision.blocked_fields, cell)
 
         with await self._metered(operation, account, cell, entry) as reservation:
             value = await self._once(operation, upstream, arguments, cell, entry, read)
@@ -104,7 +91,7 @@ class Calls:
         upstream: Upstream,
         arguments: dict[str, Any],
         cell: Cell,
-        entry: _Entry,
+        entry: Entry,
         read: Callable[[UpstreamAnswer], Any],
     ) -> Any:
         """A read as often as it is asked for; anything else at most once."""
@@ -117,7 +104,7 @@ class Calls:
         value, entry.replayed = await to_its_end(self._mutations.once(operation, arguments, cell, send, read))
         return value
 
-    def _lookup(self, name: object, principal: Principal, entry: _Entry) -> Operation:
+    def _lookup(self, name: object, principal: Principal, entry: Entry) -> Operation:
         """An operation of a server that the caller's role does not show is none, except to the journal."""
         operation = self._services.catalog.get(name) if isinstance(name, str) else None
         if operation is not None:
@@ -128,37 +115,7 @@ class Calls:
         hint = f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else "search_tools() finds names"
         raise GatewayError("not_found", f"{quoted(name)} is not an operation; {hint}")
 
-    def _authorise(
-        self, operation: Operation, arguments: object, account: Account, cell: Cell, entry: _Entry
-    ) -> frozenset[str]:
-        """Decides on the counts before this call, and counts it in the same step: nothing can come between.
-
-        The fields that the policy takes out of the answer.
-        """
-        given = arguments if isinstance(arguments, dict) else {}
-        upstream = self._services.upstreams.get(operation.server)
-        decision = self._services.decide(
-            "call",
-            operation.id,
-            operation.scope,
-            account,
-            cell,
-            risk=risk_of(operation),
-            has_idempotency_key=split_key(operation, given)[0] is not None,
-            argument_bytes=size_of(given),
-            host=upstream.host if upstream else "",
-        )
-        entry.rule = decision.rule
-        insist(decision)
-        entry.decision = "allow"
-        writes = operation.effect is not Effect.READ
-        cell.calls += 1
-        cell.writes += writes
-        account.calls += 1
-        account.writes += writes
-        return decision.blocked_fields
-
-    async def _metered(self, operation: Operation, account: Account, cell: Cell, entry: _Entry) -> Reservation:
+    async def _metered(self, operation: Operation, account: Account, cell: Cell, entry: Entry) -> Reservation:
         """Its rate, then room for it and for the longest answer: the last thing before it is sent."""
         try:
             await self._services.meter.admit(CALL, cell.principal, operation.id)
@@ -219,7 +176,7 @@ class Calls:
                     sent=sent,
                 ) from error
 
-    def _record(self, entry: _Entry, account: Account, cell: Cell | None, duration_ms: float) -> None:
+    def _record(self, entry: Entry, account: Account, cell: Cell | None, duration_ms: float) -> None:
         self._services.journal.record(
             OperationCalled(
                 at=self._services.clock(),

@@ -58,6 +58,7 @@ class Services:
         account: Account,
         cell: Cell,
         *,
+        approved: bool,
         risk: str = "low",
         has_idempotency_key: bool = False,
         argument_bytes: int = 0,
@@ -72,7 +73,7 @@ class Services:
             writes_this_cell=cell.writes,
             writes_this_session=account.writes,
             risk=risk,
-            approved=True,  # nothing can be asked yet: every call counts as approved
+            approved=approved,
             kill_switch=False,
             has_idempotency_key=has_idempotency_key,
             argument_bytes=argument_bytes,

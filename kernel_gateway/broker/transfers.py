@@ -90,7 +90,16 @@ class Transfers:
         handle = self._services.handles.look(id_, account.organisation, account.session_id, direction)
         risk, host = RISK_OF_EFFECT[Effect(direction)], httpx2.URL(handle.url).netloc.decode()
         insist(
-            self._services.decide(f"blob_{direction}", handle.server, handle.scope, account, cell, risk=risk, host=host)
+            self._services.decide(
+                f"blob_{direction}",
+                handle.server,
+                handle.scope,
+                account,
+                cell,
+                approved=True,  # with the call that gave the handle
+                risk=risk,
+                host=host,
+            )
         )
         return handle
 

@@ -180,7 +180,7 @@ class NotFound(Handler):
         raise GatewayError(
             "not_found",
             "there is nothing at this path; there are "
-            f"/mcp, /v1/sessions, /v1/switch, /healthz, /readyz, {METADATA_PATH}",
+            f"/mcp, /v1/sessions, /v1/approvals, /v1/switch, /healthz, /readyz, {METADATA_PATH}",
         )
 
 

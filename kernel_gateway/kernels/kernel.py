@@ -12,6 +12,7 @@ from kernel_ext.wire import Limits
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.bridge import BROKE_PROTOCOL, Bridge, Handler
 from kernel_gateway.kernels.connection import Connection
+from kernel_gateway.kernels.deadline import Deadline
 from kernel_gateway.kernels.launchers import KernelProcess, Launcher
 from kernel_gateway.kernels.outputs import Outputs
 from kernel_gateway.kernels.run import Run
@@ -120,10 +121,10 @@ class Kernel:
             raise GatewayError("sandbox", message) from None
         self._connection.identify(key.encode())
 
-    async def run(self, code: str, deadline_seconds: float, stop: "asyncio.Future[None]") -> Outcome:
+    async def run(self, code: str, deadline: Deadline | float, stop: "asyncio.Future[None]") -> Outcome:
         """Runs a cell. At the deadline, or when `stop` is set, it is interrupted; if it goes on its kernel is killed.
 
-        Never raises for what the cell or the kernel does.
+        A deadline in seconds is one that nobody stops. Never raises for what the cell or the kernel does.
         """
         outputs = Outputs(self._settings.max_text_bytes, self._settings.max_images)
         if stop.done():
@@ -131,8 +132,10 @@ class Kernel:
         run = self._connection.execute(code, outputs)
         self._bridge.begin_cell()
         ends: set[asyncio.Future[Any]] = {run.ended, self.died}
+        clock = deadline if isinstance(deadline, Deadline) else Deadline(deadline)
+        clock.start()
         try:
-            await asyncio.wait(ends | {stop}, timeout=deadline_seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends | {stop, clock.passed}, return_when=asyncio.FIRST_COMPLETED)
             stopped = "interrupted" if stop.done() else "timeout"
             early = any(end.done() for end in ends)
             if not early:
@@ -143,6 +146,7 @@ class Kernel:
             await self.stop("it ignored the interrupt")
             return Outcome("lost" if early else stopped, outputs, self.died.result())
         finally:
+            clock.stop()
             self._bridge.end_cell()
             self._connection.finish(run)
 

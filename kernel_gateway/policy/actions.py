@@ -13,6 +13,7 @@ DOORS: Mapping[str, str] = {
     "read": "session_read",
     "interrupt": "session_interrupt",
     "delete": "session_delete",
+    "approve": "approve",
 }
 BLOBS = frozenset(("blob_read", "blob_write"))
 ACTIONS = frozenset((CALL, *DOORS, *BLOBS))
@@ -31,4 +32,5 @@ GROUPS: Mapping[str, frozenset[str]] = {
     "session_read": frozenset(),
     "session_interrupt": frozenset(),
     "session_delete": frozenset(),
+    "approve": frozenset(),
 }

@@ -113,6 +113,8 @@ class CedarAuthorizer:
         if not deciding:
             return _denied("default_deny", _nothing_allows(request))
         rule = deciding[0]
+        if rule.approver:  # a yes is one for all of them, so it takes the one whom the strictest asks for
+            rule = next((each for each in deciding if each.approver == "person"), rule)
         if allowed:
             return Decision(True, rule.id, blocked_fields=self._hidden)
         caps = self._caps
@@ -127,11 +129,13 @@ class CedarAuthorizer:
         return Decision(False, rule.id, rule.code, rule.line(values), rule.approver)
 
 
-def baseline_authorizer(catalog: Catalog, calls_per_cell: int, calls_per_session: int) -> CedarAuthorizer:
-    """The rules and settings of an installation that says nothing of its own."""
+def baseline_authorizer(
+    catalog: Catalog, calls_per_cell: int, calls_per_session: int, settings: PolicySettings | None = None
+) -> CedarAuthorizer:
+    """The rules of an installation that adds none, and its settings."""
     return CedarAuthorizer(
         RuleSet(baseline()),
-        PolicySettings(),
+        settings or PolicySettings(),
         catalog,
         calls_per_cell=calls_per_cell,
         calls_per_session=calls_per_session,

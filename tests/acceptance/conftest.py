@@ -102,7 +102,12 @@ async def over_stdio(run_folder, hold):
     """`over_stdio(mode)` -> Agent of a `kernel-gateway mcp` process that has its own reference world."""
 
     async def connect(mode="auto"):
-        environment = {**os.environ, "KG_STORE__FOLDER": str(run_folder / "stdio"), "KG_SANDBOX__IMAGE": str(IMAGE)}
+        environment = {
+            **os.environ,
+            "KG_STORE__FOLDER": str(run_folder / "stdio"),
+            "KG_SANDBOX__IMAGE": str(IMAGE),
+            "KG_POLICY__AUTO_APPROVE_RISK": "critical",
+        }
         command = StdioServerParameters(
             command=sys.executable, args=["-m", "kernel_gateway", "mcp"], env=environment, cwd=run_folder
         )

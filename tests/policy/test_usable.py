@@ -25,6 +25,7 @@ from kernel_gateway.limits.rates import Rates
 from kernel_gateway.limits.settings import MEMORY, LimitSettings
 from kernel_gateway.policy.authorizer import baseline_authorizer
 from kernel_gateway.policy.roles import Roles
+from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.policy.together import Together
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.sessions.manifests import manifests
@@ -85,7 +86,10 @@ CALLERS = st.one_of(ALONE, st.builds(together, ALONE, ALONE))
 @asynccontextmanager
 async def both_doors(usable):
     """The outer door and the inner one, over the same answer. No kernel is started and no upstream connected."""
-    limits, authorizer = LimitSettings(), Together(baseline_authorizer(usable.catalog, 20, 100), usable.roles)
+    limits = LimitSettings()
+    authorizer = Together(
+        baseline_authorizer(usable.catalog, 20, 100, PolicySettings(auto_approve_risk="critical")), usable.roles
+    )
     meter = Meter(limits, Rates(limits.rates, MEMORY, lambda: NOW), None)
     with tempfile.TemporaryDirectory() as folder:
         database = Database(Path(folder) / "gateway.db")
@@ -114,7 +118,8 @@ async def both_doors(usable):
             clock=lambda: NOW,
             new_id=None,
         )
-        yield Gateway(usable, authorizer, services, journal, SessionSettings(), meter), services, broker
+        gateway = Gateway(usable, authorizer, services, journal, SessionSettings(), None, None, meter)
+        yield gateway, services, broker
         await journal.close()
         await database.close()
 

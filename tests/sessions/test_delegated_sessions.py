@@ -65,6 +65,12 @@ async def test_a_role_without_the_server_meets_it_nowhere(app, me):
     assert [event["rule"] for event in events if event["kind"] == "operation_called"] == ["role", "unknown_operation"]
 
 
+async def test_a_review_knows_only_what_the_caller_may_use(app, me):
+    request = ExecuteRequest(QUOTA, validate_only=True)
+    named = [(await app.gateway.execute(replace(me, role=role), request)).reviewed.review for role in ("dev", "ui")]
+    assert [list(review.operations) for review in named] == [["image_ops:quota_get"], []]
+
+
 async def test_a_session_is_handed_what_reads_and_what_is_named(app, me):
     plain = await app.gateway.create_session(me, [])
     able = await app.gateway.create_session(me, ["delegate_images", "delegate_deploy", "delegate_typo"])

@@ -1,4 +1,4 @@
-"""What one request for a cell may ask. Pure."""
+"""What of a request is refused before anything is opened for it. Pure."""
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.sessions.result import ExecuteRequest
@@ -6,7 +6,7 @@ from kernel_gateway.sessions.settings import SessionSettings
 
 
 def check(request: ExecuteRequest, limits: SessionSettings) -> None:
-    """Raises GatewayError("invalid")."""
+    """Raises GatewayError invalid."""
     size = len(request.code.encode(errors="surrogatepass"))
     if not request.code.strip():
         raise GatewayError("invalid", "`code` is empty; send one cell of Python")
