@@ -14,11 +14,12 @@ from kernel_gateway.audit.events import SwitchSet
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
-from kernel_gateway.gateway import Gateway, summary
+from kernel_gateway.gateway import Gateway
 from kernel_gateway.limits.switch import Switch
 from kernel_gateway.limits.switch_file import Part
 from kernel_gateway.policy.request import Authorizer, Context, Request
 from kernel_gateway.sessions.session import Session
+from kernel_gateway.sessions.summary import summary
 
 SCOPE = "kernel.admin"
 FRONT_ENDS = ("mcp", "stdio", "rest")  # what `Principal.front_end` can be, where cells come from

@@ -12,9 +12,6 @@ from typing import Any
 
 from mcp.server.mcpserver import RequestStateSecurity
 
-from catalog import Catalog
-from catalog.document import DocumentError
-from catalog.reviewed import load_served
 from kernel_gateway.administration import Administration
 from kernel_gateway.approvals.queue import Queue
 from kernel_gateway.approvals.shelf import Shelf
@@ -29,7 +26,7 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.auth.static import principal_from_settings
 from kernel_gateway.auth.verifier import Verifier
 from kernel_gateway.broker import Broker
-from kernel_gateway.errors import ConfigError, GatewayError
+from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends.admin import administered
 from kernel_gateway.frontends.code_mode import CodeMode
 from kernel_gateway.frontends.endpoint import session_manager
@@ -52,9 +49,12 @@ from kernel_gateway.limits.switched import Switched
 from kernel_gateway.permits import Permits
 from kernel_gateway.policy.policies import Compiler, Policies, Source
 from kernel_gateway.policy.settings import PolicySettings
+from kernel_gateway.policy.together import Together
+from kernel_gateway.policy.usable import Usable
 from kernel_gateway.reference.keys import KID_PREFIX
 from kernel_gateway.reloading import Reloader
 from kernel_gateway.sandbox.images import present_digest
+from kernel_gateway.served import Served
 from kernel_gateway.sessions.manifests import manifests
 from kernel_gateway.sessions.pausing import Pausing
 from kernel_gateway.sessions.session import Services
@@ -139,7 +139,7 @@ async def running(
     `policy` reads the `[policy]` section as it is written now; without it only its files can change.
     `unsafe` is what only a person at the command line may say: it allows `none`, and every answer shows it.
     """
-    served, unreviewed = served_catalog(settings)
+    served = Served.of(settings)
     sweep()
     warning = unsafe_warning(settings) if unsafe else ""
     check_launcher(settings, unsafe=unsafe)  # said now, not to the first caller
@@ -161,14 +161,17 @@ async def running(
         for name, section in settings.upstreams.items():
             upstreams[name] = connect(name, section, sign=sign, redactor=redactor, clock=clock)
             stack.push_async_callback(upstreams[name].close)
-        reachable = served.only(lambda operation: operation.server in upstreams)
+        reachable = served.catalog.only(lambda operation: operation.server in upstreams)
         switch = Switch(SwitchFile(store.folder), settings.switch.watch_seconds, clock)
         switch.start()
         stack.push_async_callback(switch.close)
+        usable = Usable(reachable, served.roles)
         limits = settings.limits
-        compiler = Compiler(served, limits.max_calls_per_cell, limits.max_calls_per_session, keys.secret("canary"))
+        compiler = Compiler(
+            served.catalog, limits.max_calls_per_cell, limits.max_calls_per_session, keys.secret("canary")
+        )
         policies = Policies(compiler, Source.read(settings.policy))
-        authorizer = Switched(policies, switch)
+        authorizer = Together(Switched(policies, switch), usable.roles)
         reloader = Reloader(policies, policy or (lambda: settings.policy), journal.record, clock)
         watching = asyncio.create_task(reloader.watch(), name="policy-reloader")
         stack.callback(watching.cancel)
@@ -184,7 +187,7 @@ async def running(
         stack.push_async_callback(counted.close)
         secret = keys.secret("idempotency")
         broker = Broker(
-            reachable,
+            usable,
             authorizer,
             upstreams,
             handles,
@@ -223,10 +226,9 @@ async def running(
         queue = Queue(Shelf(database, vault), settings.approvals, journal.record, digest, clock, new_id)
         stack.push_async_callback(queue.close)
         switch.subscribe(queue.void_soon)
-        manifest_of = manifests(reachable)
         services = Services(
             take_kernel=pool.take,
-            manifest=lambda principal: manifest_of(gateway.catalog_for(principal)),
+            manifest=manifests(usable),
             broker=broker,
             switch=switch,
             record=journal.record,
@@ -238,10 +240,10 @@ async def running(
         )
         max_calls, approvals_key = limits.max_calls_per_cell, keys.secret("approvals")
         permits = Permits(
-            reachable, authorizer, queue, policies, settings.approvals, max_calls, approvals_key, clock, new_id
+            usable, authorizer, queue, policies, settings.approvals, max_calls, approvals_key, clock, new_id
         )
         gateway = Gateway(
-            reachable,
+            usable,
             authorizer,
             services,
             journal,
@@ -265,24 +267,11 @@ async def running(
         door = Door(verifier, settings.server, clock, event_id, _at_any_rate, refused)
         await stack.enter_async_context(administered(store.folder, door, operators))
         state_key = keys.secret("request-state")
-        yield App(settings, gateway, operators, warning, verifier, tuple(unreviewed), journal, state_key, clock)
+        yield App(settings, gateway, operators, warning, verifier, served.unreviewed, journal, state_key, clock)
 
 
 async def _at_any_rate(_: Principal) -> None:
     """How often the operator may ask over the admin socket."""
-
-
-def served_catalog(settings: Settings) -> tuple[Catalog, list[str]]:
-    """What is served, and the ids of what nobody has reviewed. Raises ConfigError."""
-    try:
-        served, unreviewed = load_served(settings.catalog.specs, settings.catalog.reviewed)
-    except DocumentError as error:
-        raise ConfigError(str(error)) from error
-    known = {id_.partition(":")[0] for id_ in (*(operation.id for operation in served.operations), *unreviewed)}
-    for name in settings.upstreams:
-        if name not in known:
-            raise ConfigError(f"`upstreams.{name}`: no document is called so; there is {', '.join(sorted(known))}")
-    return served, unreviewed
 
 
 def _without_reference_keys(fetch: HttpFetch) -> Callable[[str], Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from kernel_gateway.approvals.queue import Queue
 from kernel_gateway.approvals.token import refusal
+from kernel_gateway.auth.delegation import together
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.permits import Permits
 from kernel_gateway.sessions.permit import Permit
@@ -54,7 +55,7 @@ class Cells:
         if not session_id or (request.answer is None and not request.approval_token):
             return None
         session = self.find(principal, session_id)
-        answered = await self.permits.agree_to_call(principal.narrowed(session.grant), request, session)
+        answered = await self.permits.agree_to_call(together(principal, session.owner), request, session)
         return self.turns.asked_for(answered, principal.identity) if answered else None
 
     def _repeated(self, principal: Principal, request: ExecuteRequest, digest: bytes) -> Turn | None:
@@ -69,7 +70,7 @@ class Cells:
             raise refusal("approval_session")
         session = self.find(principal, session_id) if session_id else None
         if session is not None:
-            principal = principal.narrowed(session.grant)
+            principal = together(principal, session.owner)
         found = self.permits.read(principal, request, session)
         if isinstance(found, ExecuteResult):
             return found

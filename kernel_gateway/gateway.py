@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from catalog import Catalog
-from kernel_gateway.approvals.approvers import without_approval
 from kernel_gateway.approvals.pending import Pending
 from kernel_gateway.approvals.queue import Queue
-from kernel_gateway.audit.events import Searched, SessionClosed, SessionOpened
+from kernel_gateway.audit.events import Searched, SessionClosed, SessionDelegated, SessionOpened
 from kernel_gateway.audit.journal import Journal
+from kernel_gateway.auth.delegation import delegate, opener
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.cells import Cells
 from kernel_gateway.crash import places
@@ -19,11 +19,13 @@ from kernel_gateway.limits.exceeded import ExceededError
 from kernel_gateway.limits.meter import Meter
 from kernel_gateway.permits import Permits, at_the_door
 from kernel_gateway.policy.request import Authorizer, Context, Request
+from kernel_gateway.policy.usable import Usable
 from kernel_gateway.search import SearchAnswer, answer
 from kernel_gateway.sessions.checks import check
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
 from kernel_gateway.sessions.session import Services, Session
 from kernel_gateway.sessions.settings import SessionSettings
+from kernel_gateway.sessions.summary import summary
 from kernel_gateway.sessions.turns import Progress, Turns
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ SCOPES = {
     "execute": "kernel.execute",
     "interrupt": "kernel.execute",
     "read": "kernel.read",
+    "create": "kernel.create",
     "delete": "kernel.delete",
     "approve": "kernel.approve",
 }
@@ -44,7 +47,7 @@ class Gateway:
 
     def __init__(
         self,
-        catalog: Catalog,
+        usable: Usable,
         authorizer: Authorizer,
         services: Services,
         journal: Journal,
@@ -56,7 +59,7 @@ class Gateway:
         unsafe: str = "",
         notices: Callable[[], list[str]] = list,
     ) -> None:
-        self._catalog, self._authorizer, self._services = catalog, authorizer, services
+        self._usable, self._authorizer, self._services = usable, authorizer, services
         self._journal, self._settings, self._meter = journal, settings, meter
         self._unsafe, self._notices = unsafe, notices
         self._queue = queue
@@ -113,7 +116,7 @@ class Gateway:
 
     def catalog_for(self, principal: Principal) -> Catalog:
         """The operations this caller may use."""
-        return self._catalog.only(lambda operation: bool(operation.scope) and operation.scope in principal.scopes)
+        return self._usable.catalog_for(principal)
 
     async def search(
         self, principal: Principal, query: str, *, limit: int = 10, server: str = "", detail: str = "brief"
@@ -148,7 +151,7 @@ class Gateway:
         Cancelling the caller interrupts the cell; with `detach_on_cancel` the cell goes on to its own deadline.
         Raises GatewayError: denied, invalid, not_found, conflict, limited, busy, disabled, sandbox.
         """
-        principal = without_approval(principal)
+        principal = opener(principal)
         await self._meter.admit("execute", principal)
         self._decide(principal, "execute", request.session_id)
         check(request, self._settings)
@@ -163,6 +166,17 @@ class Gateway:
         """Raises GatewayError denied | not_found | conflict."""
         self._decide(principal, "approve", approval_id)
         return await self._queue.decide(approval_id, principal, approve=approve)
+
+    async def create_session(self, principal: Principal, wanted: Sequence[str]) -> dict[str, Any]:
+        """Without a cell: it may read, and what the `wanted` flags hand on. Raises GatewayError denied, limited."""
+        self._decide(principal, "create", "")
+        given = delegate(principal, wanted, self._usable.roles.flags, self._usable.reading)
+        session = self._open(given.principal, "create")
+        for flag in given.granted:
+            self._journal.record(SessionDelegated(**self._who(session), flag=flag))
+        await self._journal.flush()
+        told = {"scopes": sorted(session.grant), "delegate": list(given.granted), "skipped": list(given.skipped)}
+        return summary(session) | told
 
     async def sessions(self, principal: Principal) -> list[dict[str, Any]]:
         self._decide(principal, "read", "")
@@ -214,7 +228,7 @@ class Gateway:
             raise GatewayError("not_found", f"no session `{session_id[:80]}`: {what}")
         return session
 
-    def _open(self, principal: Principal) -> Session:
+    def _open(self, principal: Principal, reason: str = "execute") -> Session:
         mine = [each for each in self._sessions.values() if each.owner.identity == principal.identity]
         if len(mine) >= self._settings.max_sessions_per_principal:
             idle = sorted(mine, key=lambda session: session.used_at)
@@ -236,7 +250,7 @@ class Gateway:
             )
         session = Session(self._services.new_id("ses"), principal, self._services, self._settings)
         self._sessions[session.id] = session
-        self._journal.record(SessionOpened(**self._who(session), reason="execute"))
+        self._journal.record(SessionOpened(**self._who(session), reason=reason))
         return session
 
     def _expires_in(self, session: Session) -> float:
@@ -282,14 +296,3 @@ class Gateway:
                         await self._close(session, "expired")
                     except Exception as error:
                         log.error("closing an idle session failed: %s", places(error))
-
-
-def summary(session: Session) -> dict[str, Any]:
-    return {
-        "session_id": session.id,
-        "state": session.state,
-        "cells": session.cells,
-        "calls": session.account.calls,
-        "opened_at": session.opened_at,
-        "used_at": session.used_at,
-    }

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from catalog import Catalog
 from kernel_gateway.approvals.pending import APPROVED, CALL, CELL, DENIED, Pending
 from kernel_gateway.approvals.question import of_cell
 from kernel_gateway.approvals.queue import Queue
@@ -17,6 +16,7 @@ from kernel_gateway.policy.policies import Policies
 from kernel_gateway.policy.request import Authorizer, Context, Decision, Request
 from kernel_gateway.policy.review import Review, review
 from kernel_gateway.policy.risk import Risk
+from kernel_gateway.policy.usable import Usable
 from kernel_gateway.sessions.permit import Permit
 from kernel_gateway.sessions.result import Approval, ExecuteRequest, ExecuteResult, Reviewed
 from kernel_gateway.sessions.session import Session
@@ -46,7 +46,7 @@ def at_the_door(now: float, account: Account | None) -> Context:
 class Permits:
     """`policies` says what is in force, `key` signs tokens, `max_calls` is what an unbounded loop counts as."""
 
-    catalog: Catalog
+    usable: Usable
     authorizer: Authorizer
     queue: Queue
     policies: Policies
@@ -59,7 +59,7 @@ class Permits:
     def read(self, principal: Principal, request: ExecuteRequest, session: Session | None) -> Review | ExecuteResult:
         """The review, or the refusal of a cell that may not run whoever agrees to it."""
         helpers = session.helpers if session else {}
-        usable = self.catalog.only(lambda operation: bool(operation.scope) and operation.scope in principal.scopes)
+        usable = self.usable.catalog_for(principal)
         found = review(request.code, usable, helpers, self.policies.source.settings.denied_modules, self.max_calls)
         refused = next((each for each in found.violations if each.refused), None)
         if refused is None:
@@ -155,7 +155,7 @@ class Permits:
             scopes=scopes,
             role=principal.role,
             state=session.version,
-            catalog=self.catalog.digest,
+            catalog=self.usable.catalog.digest,
             policy=self.authorizer.digest,
             plan=plan,
         )

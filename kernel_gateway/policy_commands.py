@@ -10,7 +10,6 @@ from typing import Any
 import httpx2
 
 from catalog import Catalog
-from kernel_gateway.app import served_catalog
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import ConfigError
 from kernel_gateway.gateway import SCOPES
@@ -21,6 +20,8 @@ from kernel_gateway.policy.policies import Compiler, Source
 from kernel_gateway.policy.request import Context, Request
 from kernel_gateway.policy.risk import risk_of
 from kernel_gateway.policy.rules import Rule
+from kernel_gateway.policy.together import unseen
+from kernel_gateway.served import Served
 from kernel_gateway.settings import Settings
 from kernel_gateway.store.keys import Keys
 
@@ -39,11 +40,13 @@ async def check(settings: Settings, options: argparse.Namespace) -> int:
 
 async def explain(settings: Settings, options: argparse.Namespace) -> int:
     """As the service would decide with the policy as it is on disk."""
-    served, _ = served_catalog(settings)
-    question = _question(settings, served, options)
+    served = Served.of(settings)
+    question = _question(settings, served.catalog, options)
     secret = Keys(settings.store.folder).secret("canary")
     authorizer = _authorizer(settings, Source.read(settings.policy), secret=secret)
-    shown = Explanation(question, authorizer.explain(question), authorizer.digest)
+    hidden = unseen(served.roles, question)
+    finding = Finding(hidden) if hidden else authorizer.explain(question)
+    shown = Explanation(question, finding, authorizer.digest)
     print(json.dumps(shown.json()) if options.json else shown.text())
     return 0
 
@@ -89,9 +92,8 @@ def _shown(rule: Rule) -> dict[str, str]:
 
 
 def _authorizer(settings: Settings, source: Source, *, secret: bytes) -> CedarAuthorizer:
-    served, _ = served_catalog(settings)
-    limits = settings.limits
-    return Compiler(served, limits.max_calls_per_cell, limits.max_calls_per_session, secret).compile(source)
+    served, limits = Served.of(settings), settings.limits
+    return Compiler(served.catalog, limits.max_calls_per_cell, limits.max_calls_per_session, secret).compile(source)
 
 
 def _question(settings: Settings, served: Catalog, options: argparse.Namespace) -> Request:

@@ -76,7 +76,10 @@ def _hit(operation: Operation, score: float, detail: str) -> SearchHit:
 
 def _hint(catalog: Catalog, query: str, found: bool, confidence: float) -> str:
     if not len(catalog):
-        return "you may use no operation here; the token (on stdio: auth.stdio.scopes) must hold the operations' scopes"
+        return (
+            "you may use no operation here; the token (on stdio: auth.stdio.scopes) must hold the operations' scopes, "
+            "and its role must show their servers"
+        )
     if found and confidence >= LOW_CONFIDENCE:
         return ""
     if is_id(query) and (near := catalog.nearest(query)):

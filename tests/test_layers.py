@@ -34,6 +34,7 @@ LAYERS = [
     "kernel_gateway.frontends",
     "kernel_gateway.reference",
     "kernel_gateway.settings",
+    "kernel_gateway.served",
     "kernel_gateway.auditing",
     "kernel_gateway.launching",
     "kernel_gateway.reloading",

@@ -26,8 +26,3 @@ def why_not(who: Principal, agents: Collection[tuple[str, str]], clients: Collec
     if (who.organisation, who.client) in agents:
         return "this client runs cells, so its tokens approve nothing; sign in with a client that people use"
     return ""
-
-
-def without_approval(who: Principal) -> Principal:
-    """`who` as the one whose cells run: that authority never enters a session."""
-    return who.narrowed(who.scopes - {SCOPE})

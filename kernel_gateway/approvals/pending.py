@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from kernel_gateway.approvals.token import Claims, Terms
 from kernel_gateway.auth.principal import Principal
@@ -44,19 +45,21 @@ class Pending:
 
 
 def written(pending: Pending) -> bytes:
-    values = asdict(pending)
-    values["asker"]["scopes"] = sorted(pending.asker.scopes)
-    return json.dumps(values).encode()
+    return json.dumps(asdict(pending), default=sorted).encode()  # of the values only sets of scopes are no JSON
 
 
 def read(content: bytes) -> Pending:
     """What `written` wrote."""
     values = json.loads(content)
     asker, terms = values.pop("asker"), values.pop("terms")
-    asker["scopes"] = frozenset(asker["scopes"])
     terms |= {name: tuple(terms[name]) for name in ("principal", "scopes")}
     values["operations"] = tuple(values["operations"])
-    return Pending(asker=Principal(**asker), terms=Terms(**terms), **values)
+    return Pending(asker=_principal(asker), terms=Terms(**terms), **values)
+
+
+def _principal(values: dict[str, Any]) -> Principal:
+    alongside = tuple(_principal(each) for each in values.get("alongside", ()))
+    return Principal(**values | {"scopes": frozenset(values["scopes"]), "alongside": alongside})
 
 
 def moment(seconds: float) -> str:

@@ -20,13 +20,15 @@ from kernel_gateway.limits.rates import Rates
 from kernel_gateway.limits.settings import MEMORY, LimitSettings
 from kernel_gateway.policy.authorizer import baseline_authorizer
 from kernel_gateway.policy.plan import ANY, Plan
+from kernel_gateway.policy.roles import EVERY, Roles
+from kernel_gateway.policy.usable import Usable
 from kernel_gateway.sessions.permit import Permit
 from kernel_gateway.sessions.session import Services, Session
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.upstreams.base import UpstreamAnswer
 from kernel_gateway.upstreams.hosts import StorageHosts
 
-_SERVER, _STORAGE = "lab", "files.lab.invalid"
+_ROLE, _SERVER, _STORAGE = "check", "lab", "files.lab.invalid"
 _HELD, _NOT_HELD = "lab.use", "lab.vault"
 _WAIT_SECONDS = 3.0
 _SCOPES = frozenset({_HELD, "kernel.search", "kernel.execute"})
@@ -94,7 +96,7 @@ class Desk:
         self._handles = Handles(time.time, secrets.token_hex)
         authorizer = baseline_authorizer(catalog, limits.max_calls_per_cell, limits.max_calls_per_session)
         self._broker = Broker(
-            catalog,
+            Usable(catalog, Roles(servers={_ROLE: (EVERY,)})),
             authorizer,
             {_SERVER: self.lab},
             self._handles,
@@ -121,7 +123,7 @@ class Desk:
         return f"<Desk {self.lab.calls} calls>"
 
     def session(self, subject: str) -> Session:
-        owner = Principal("urn:check", "check", subject, "check", "", _SCOPES, time.time() + 3600.0)
+        owner = Principal("urn:check", "check", subject, "check", _ROLE, _SCOPES, time.time() + 3600.0)
         return Session(f"ses_{secrets.token_hex(8)}", owner, self._services, SessionSettings())
 
     def permit(self, session: Session) -> Permit:

@@ -93,6 +93,15 @@ class SessionOpened(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionDelegated(Event):
+    """A session was handed what `flag` of roles.toml stands for."""
+
+    kind: ClassVar[str] = "session_delegated"
+
+    flag: Rule = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionClosed(Event):
     """`reason` is one word: closed, expired, died ..."""
 

@@ -8,7 +8,8 @@ class Principal:
     """A caller. Sessions belong to (issuer, organisation, subject, client); the rest may change from token to token.
 
     `expires_at` is in seconds since the epoch; authority ends there, also in the middle of a cell.
-    `front_end` is the one this request came through: mcp (over HTTP), stdio, rest or admin.
+    `front_end` is the one this request came through: mcp (over HTTP), stdio, rest or admin. `alongside` are those
+    whose authority is needed as well: the owners of the session it works in, where they are others or in other roles.
     """
 
     issuer: str
@@ -19,6 +20,12 @@ class Principal:
     scopes: frozenset[str]
     expires_at: float
     front_end: str = ""
+    alongside: "tuple[Principal, ...]" = ()
+
+    @property
+    def authorities(self) -> "tuple[Principal, ...]":
+        """Everyone who must be allowed to do what this caller does."""
+        return (self, *self.alongside)
 
     @property
     def identity(self) -> tuple[str, str, str, str]:

@@ -1,5 +1,6 @@
 """The `[auth]` section: whose tokens are believed, what their claims are called, and who a caller on stdio is."""
 
+from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
@@ -63,6 +64,7 @@ class AuthSettings(Section):
     claims: ClaimSettings = ClaimSettings()
     stdio: StdioSettings = StdioSettings()
     default_role: str = Field("dev", min_length=1)  # where neither a claim nor a mapping names one
+    roles: Path | None = None  # which servers each role sees; unset: kernel_gateway/policy/roles.toml
     algorithms: tuple[Algorithm, ...] = Field(("RS256", "ES256", "EdDSA"), min_length=1)
     leeway_seconds: float = Field(5, ge=0, le=60)  # clocks kept by NTP differ by less
     max_token_bytes: int = Field(8 * 1024, ge=512)  # no real access token is larger; bounds parsing before trust

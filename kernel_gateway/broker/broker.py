@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from catalog import Catalog
 from kernel_ext.wire import Kind, Message
 from kernel_gateway.audit.events import EffectLeft
 from kernel_gateway.audit.redact import Redactor
@@ -22,6 +21,7 @@ from kernel_gateway.limits.meter import Meter
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.limits.usage import Usage
 from kernel_gateway.policy.request import Authorizer
+from kernel_gateway.policy.usable import Usable
 from kernel_gateway.upstreams.base import Upstream
 
 _EVENT_ID_BYTES = 8
@@ -35,7 +35,7 @@ class Broker:
 
     def __init__(
         self,
-        catalog: Catalog,
+        usable: Usable,
         authorizer: Authorizer,
         upstreams: Mapping[str, Upstream],
         handles: Handles,
@@ -49,7 +49,7 @@ class Broker:
         effects: Effects | None = None,
     ) -> None:
         services = Services(
-            catalog,
+            usable,
             authorizer,
             upstreams,
             handles,

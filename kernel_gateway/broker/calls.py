@@ -68,8 +68,7 @@ class Calls:
         self._record(entry, account, None, 0.0)
 
     async def _call(self, head: Mapping[str, Any], account: Account, cell: Cell, entry: Entry) -> Any:
-        operation = self._lookup(head.get("operation"), cell.principal)
-        entry.operation, entry.effect = operation.id, operation.effect
+        operation = self._lookup(head.get("operation"), cell.principal, entry)
         decision = self._permission.ask(operation, head.get("arguments"), account, cell, entry)
         arguments, entry.request_bytes = self._schemas.check_arguments(operation, head.get("arguments", {}))
         if decision.approver:
@@ -105,10 +104,13 @@ class Calls:
         value, entry.replayed = await to_its_end(self._mutations.once(operation, arguments, cell, send, read))
         return value
 
-    def _lookup(self, name: object, principal: Principal) -> Operation:
+    def _lookup(self, name: object, principal: Principal, entry: Entry) -> Operation:
+        """An operation of a server that the caller's role does not show is none, except to the journal."""
         operation = self._services.catalog.get(name) if isinstance(name, str) else None
         if operation is not None:
-            return operation
+            entry.operation, entry.effect, entry.rule = operation.id, operation.effect, "role"
+            if self._services.usable.shows(principal, operation.server):
+                return operation
         near = self._services.visible(principal).nearest(name) if isinstance(name, str) else []
         hint = f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else "search_tools() finds names"
         raise GatewayError("not_found", f"{quoted(name)} is not an operation; {hint}")

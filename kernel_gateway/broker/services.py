@@ -1,7 +1,7 @@
 """What the inner door is built from, and which operations a caller sees through it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from catalog import Catalog
@@ -17,9 +17,8 @@ from kernel_gateway.limits.meter import Meter
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.limits.usage import Usage
 from kernel_gateway.policy.request import Authorizer, Context, Decision, Request
+from kernel_gateway.policy.usable import Usable
 from kernel_gateway.upstreams.base import Asker, Upstream, UpstreamError
-
-_MAX_VIEWS = 64  # distinct sets of scopes whose search index is kept; more are rebuilt when asked for
 
 
 class Records(Protocol):
@@ -30,7 +29,7 @@ class Records(Protocol):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Services:
-    catalog: Catalog
+    usable: Usable
     authorizer: Authorizer
     upstreams: Mapping[str, Upstream]
     handles: Handles
@@ -42,18 +41,14 @@ class Services:
     clock: Callable[[], float]
     random_token: Callable[[int], str]
     effects: Effects | None
-    _views: dict[frozenset[str], Catalog] = field(default_factory=dict)
+
+    @property
+    def catalog(self) -> Catalog:
+        return self.usable.catalog
 
     def visible(self, principal: Principal) -> Catalog:
-        """The operations that `principal` may use: those whose scope it holds."""
-        key = principal.scopes & {operation.scope for operation in self.catalog.operations}
-        if (view := self._views.get(key)) is None:
-            if len(self._views) >= _MAX_VIEWS:
-                self._views.pop(next(iter(self._views)))
-            view = self._views[key] = self.catalog.only(
-                lambda operation: bool(operation.scope) and operation.scope in key
-            )
-        return view
+        """The operations that `principal` may use."""
+        return self.usable.catalog_for(principal)
 
     def decide(
         self,

@@ -1,21 +1,28 @@
 """`/v1/sessions`: what a person or a program does with sessions besides running cells."""
 
 import json
-from collections.abc import Awaitable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.frontends.body import read
 from kernel_gateway.frontends.handler import Door, Handler
 
 T = TypeVar("T")
 SESSION_ID = r"([A-Za-z0-9_-]{1,128})"
+MAX_FLAGS = 32  # that one session is handed; more is a list of everything
+MAX_FLAG_CHARACTERS = 64  # as of a flag's name in roles.toml
 
 
 class Sessions(Protocol):
     """The part of the gateway behind these routes. Another's session is GatewayError("not_found")."""
 
     async def sessions(self, principal: Principal) -> list[dict[str, Any]]: ...
+
+    async def create_session(self, principal: Principal, wanted: Sequence[str], /) -> dict[str, Any]: ...
 
     async def session(self, principal: Principal, session_id: str, /) -> dict[str, Any]: ...
 
@@ -24,6 +31,16 @@ class Sessions(Protocol):
     async def interrupt(self, principal: Principal, session_id: str, /) -> Any: ...
 
     async def transcript(self, principal: Principal, session_id: str, /) -> list[dict[str, Any]]: ...
+
+
+class Wanted(BaseModel):
+    """The body of a POST. Each of `delegate` is a flag of roles.toml; one that is not there is nobody's to hand on."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    delegate: list[Annotated[str, StringConstraints(min_length=1, max_length=MAX_FLAG_CHARACTERS)]] = Field(
+        [], max_length=MAX_FLAGS
+    )
 
 
 class RestHandler(Handler):
@@ -45,10 +62,17 @@ class RestHandler(Handler):
 
 class SessionList(RestHandler):
     route = "/v1/sessions"
-    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"GET": ("kernel.read",)}
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"GET": ("kernel.read",), "POST": ("kernel.create",)}
 
     async def get(self) -> None:
         self.reply({"sessions": await self.gateway.sessions(self.principal)})
+
+    async def post(self) -> None:
+        """201 with the session, the scopes it holds, and the flags that were handed on and that were not."""
+        wanted = read(Wanted, self.request.body or b"{}", '{"delegate": ["delegate_images"]}')
+        made = await self.gateway.create_session(self.principal, wanted.delegate)
+        self.set_header("Location", f"{self.route}/{made['session_id']}")
+        self.reply(made, 201)
 
 
 class SessionItem(RestHandler):

@@ -1,13 +1,13 @@
 """`/v1/switch`: what is off, and the switching of it."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.frontends.body import read
 from kernel_gateway.frontends.handler import Door, Handler
 from kernel_gateway.limits.switch_file import Part
 
@@ -60,18 +60,7 @@ class SwitchHandler(Handler):
         self.reply(await self.operators.switch(self.principal))
 
     async def put(self) -> None:
-        wanted = _wanted(self.request.body)
+        wanted = read(Wanted, self.request.body, '{"execute": "off", "reason": "..."}')
         part, name = wanted.part
         off = wanted.execute == "off"
         self.reply(await self.operators.set_switch(self.principal, part, name, off=off, reason=wanted.reason))
-
-
-def _wanted(body: bytes) -> Wanted:
-    try:
-        return Wanted.model_validate(json.loads(body))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the body"
-        raise GatewayError("invalid", f"`{where[:80]}`: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
-    except (ValueError, RecursionError):
-        raise GatewayError("invalid", 'send JSON such as {"execute": "off", "reason": "..."}') from None

@@ -9,8 +9,8 @@ from typing import Any
 
 from catalog import Operation
 from kernel_ext.wire import Kind, Message
-from kernel_gateway.approvals.approvers import without_approval
 from kernel_gateway.audit.events import CellRan
+from kernel_gateway.auth.delegation import opener
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.crash import crashed
@@ -55,8 +55,8 @@ class Session:
     """Belongs to `owner.identity`. `grant` is what its opener could do: no later token of the caller can do more."""
 
     def __init__(self, id_: str, owner: Principal, services: Services, settings: SessionSettings) -> None:
-        self.id, self.owner, self.grant = id_, owner, without_approval(owner).scopes
-        self.asker = owner
+        self.id, self.owner = id_, opener(owner)
+        self.grant, self.asker = self.owner.scopes, self.owner
         self._services, self._settings = services, settings
         self.opened_at = self.used_at = services.clock()
         self.cells = 0
@@ -128,7 +128,9 @@ class Session:
 
     def refusal(self) -> str:
         """Why the kill switch lets nothing run for whoever asked last; "" where it does."""
-        return self._services.switch.refuses(role=self.asker.role, front_end=self.asker.front_end)
+        refuses = self._services.switch.refuses
+        reasons = (refuses(role=each.role, front_end=each.front_end) for each in self.asker.authorities)
+        return next(filter(None, reasons), "")
 
     def _refuse_off(self) -> None:
         if reason := self.refusal():

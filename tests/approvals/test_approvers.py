@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from kernel_gateway.approvals.approvers import is_told, why_not, without_approval
+from kernel_gateway.approvals.approvers import is_told, why_not
 from kernel_gateway.approvals.pending import Pending
 from kernel_gateway.approvals.token import Terms
+from kernel_gateway.auth.delegation import opener
 from kernel_gateway.auth.principal import Principal
 
 ADA = Principal("https://issuer.test", "acme", "ada", "agent", "dev", frozenset({"kernel.execute"}), 2e9)
@@ -53,4 +54,4 @@ def test_without_the_scope_or_through_an_agents_client_nobody_does(who, clients,
 
 def test_the_authority_to_approve_never_enters_a_session():
     both = dataclasses.replace(ADA, scopes=frozenset({"kernel.execute", "kernel.approve"}))
-    assert without_approval(both).scopes == {"kernel.execute"}
+    assert opener(both).scopes == {"kernel.execute"}

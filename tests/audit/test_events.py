@@ -84,6 +84,7 @@ def test_every_kind_is_covered_and_named():
     assert {kind.kind for kind in KINDS} == {
         *("searched", "session_opened", "session_closed", "cell_ran", "operation_called", "blob_moved", "refused"),
         "effect_left",
+        "session_delegated",
         "switch_set",
         *("ledger_adopted", "ledger_pruned", "identity_erased"),
         *("policy_reloaded", "policy_refused", "approval_asked", "approval_ended"),

@@ -21,7 +21,9 @@ from kernel_gateway.limits.effects import Effects
 from kernel_gateway.limits.meter import meter
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.policy.authorizer import baseline_authorizer
+from kernel_gateway.policy.roles import packaged
 from kernel_gateway.policy.settings import PolicySettings
+from kernel_gateway.policy.usable import Usable
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.vault import Vault
 from kernel_gateway.upstreams.http import connect
@@ -263,7 +265,7 @@ class _scene:  # noqa: N801 - reads as a verb at its use
         scene.meter = meter(self.limits, scene.database, lambda: scene.now)
         catalog = Catalog.from_openapi(DOCUMENT, "store")
         scene.broker = Broker(
-            catalog,
+            Usable(catalog, packaged()),
             baseline_authorizer(
                 catalog, self.limits.max_calls_per_cell, self.limits.max_calls_per_session, self.policy
             ),

@@ -26,6 +26,8 @@ from kernel_gateway.limits.meter import Meter
 from kernel_gateway.limits.rates import Rates
 from kernel_gateway.limits.settings import MEMORY, LimitSettings
 from kernel_gateway.policy.authorizer import baseline_authorizer
+from kernel_gateway.policy.roles import packaged
+from kernel_gateway.policy.usable import Usable
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
 from kernel_gateway.store.vault import Vault
@@ -81,7 +83,7 @@ async def live(folder, url, operation, what, moment):
     )
     limits = LimitSettings()
     broker = Broker(
-        CATALOG,
+        Usable(CATALOG, packaged()),
         baseline_authorizer(CATALOG, 20, 100),
         {"counting": Dying(upstream, {"call": "the upstream's call"}, moment)},
         Handles(time.time, lambda size: os.urandom(size).hex()),

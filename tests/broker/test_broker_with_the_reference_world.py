@@ -20,7 +20,9 @@ from kernel_gateway.limits.meter import Meter
 from kernel_gateway.limits.rates import Rates
 from kernel_gateway.limits.settings import MEMORY, LimitSettings
 from kernel_gateway.policy.authorizer import baseline_authorizer
+from kernel_gateway.policy.roles import packaged
 from kernel_gateway.policy.settings import PolicySettings
+from kernel_gateway.policy.usable import Usable
 from kernel_gateway.reference.world import ReferenceWorldWarning, World
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
@@ -96,7 +98,7 @@ async def inside(world, tmp_path):
     handles = Handles(time.time, secrets.token_hex)
     limits = LimitSettings()
     broker = Broker(
-        world.catalog,
+        Usable(world.catalog, packaged()),
         baseline_authorizer(world.catalog, 20, 100, PolicySettings(auto_approve_risk="critical")),
         {"image_ops": upstream},
         handles,

@@ -72,6 +72,12 @@ def test_a_question_is_answered_with_the_rule_that_decides_and_why(policy, own, 
     assert f"decides: forbid `own` of {own}" in out and "not in image_ops:jobs_create" in out
 
 
+def test_a_role_that_does_not_show_the_server_is_the_reason(policy):
+    answer = explained(policy, "image_ops:quota_get", "--role", "unknown")
+    assert (answer["allowed"], answer["rule"], answer["code"]) == (False, "role", "denied")
+    assert explained(policy, "search", "--role", "unknown")["allowed"]
+
+
 def test_an_answer_for_programs_names_who_has_to_approve(policy):
     answer = explained(policy, "image_ops:cleanup_create")
     assert (answer["allowed"], answer["rule"], answer["code"], answer["approver"]) == (

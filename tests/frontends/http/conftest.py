@@ -63,6 +63,10 @@ class RecordingGateway:
             raise self.failure
         return [{"session_id": key} for key, owner in self.owners.items() if owner == principal.identity]
 
+    async def create_session(self, principal, wanted):
+        self.calls.append(("create_session", principal.subject, wanted))
+        return {"session_id": "s2", "scopes": [], "delegate": [], "skipped": wanted}
+
     async def session(self, principal, session_id):
         self._own("session", principal, session_id)
         return {"session_id": session_id, "status": "idle"}
