@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import dataclasses
+import functools
 import hashlib
 import importlib
 import json
@@ -50,16 +51,21 @@ def blocks(document, language):
     return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENTS[document], re.MULTILINE | re.DOTALL)
 
 
+@functools.cache
 def functions(path):
     tree = ast.parse((TESTS / path).read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
+@functools.cache
+def measured():
+    figures = [ast.parse(path.read_text(encoding="utf-8")) for path in (TESTS / "bench" / "figures").glob("*.py")]
+    return {node.value for tree in figures for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+
+
 def missing(text):
     """What `text` names and is not there."""
-    figures = [ast.parse(path.read_text(encoding="utf-8")) for path in (TESTS / "bench" / "figures").glob("*.py")]
-    measured = {node.value for tree in figures for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    absent = [name for name in FIGURE.findall(text) if name not in measured]
+    absent = [name for name in FIGURE.findall(text) if name not in measured()]
     for path, name in TEST.findall(text):
         if not (TESTS / path).is_file() or name not in functions(path):
             absent.append(f"{path}::{name}")
