@@ -13,11 +13,14 @@ from catalog import Catalog
 from catalog.document import DocumentError
 from catalog.reviewed import load_served
 from kernel_gateway.administration import Administration
+from kernel_gateway.audit import logs
 from kernel_gateway.audit.digests import keyed_digest
 from kernel_gateway.audit.journal import Journal
+from kernel_gateway.audit.metrics import Metrics
 from kernel_gateway.audit.redact import Redactor
 from kernel_gateway.audit.refusals import Refusals
 from kernel_gateway.audit.seal import Seal
+from kernel_gateway.audit.traces import exporting
 from kernel_gateway.auth.current import current_principal
 from kernel_gateway.auth.jwks import HttpFetch
 from kernel_gateway.auth.principal import Principal
@@ -65,13 +68,19 @@ class App:
     unsafe: str
     verifier: Verifier
     unreviewed: tuple[str, ...]
+    metrics: Metrics
     _journal: Journal
     _clock: Callable[[], float]
 
     def mcp_server(self, principal_of: Callable[[], Principal] = current_principal) -> CodeMode:
         idle_seconds = self.settings.sessions.idle_seconds
         return CodeMode(
-            self.gateway, principal_of, self.settings.mcp, session_idle_seconds=idle_seconds, unsafe=self.unsafe
+            self.gateway,
+            principal_of,
+            self.settings.mcp,
+            session_idle_seconds=idle_seconds,
+            unsafe=self.unsafe,
+            answered=self.metrics.answered,
         )
 
     def stdio_principal(self) -> Principal:
@@ -95,6 +104,8 @@ class App:
                 self.settings.server,
                 admit=self.gateway.admit,
                 refused=refused,
+                metrics=self.metrics,
+                metrics_settings=self.settings.metrics,
             )
             server = http_server(routes, self.settings.server)
             async with manager.run():
@@ -131,13 +142,18 @@ async def running(
         journal = Journal(database, clock, Seal.of(keys), settings.audit)
         stack.push_async_callback(journal.close)
         await journal.open()
-        redactor = Redactor(())
+        redactor = Redactor((settings.metrics.token.get_secret_value(),))
+        stack.enter_context(logs.knowing(redactor))
+        if (traced := await stack.enter_async_context(exporting(settings.traces, redactor))) is not None:
+            journal.subscribe(traced)
         sign = signer(keys.signing(), clock)
         upstreams = {}
         for name, section in settings.upstreams.items():
             upstreams[name] = connect(name, section, sign=sign, redactor=redactor, clock=clock)
             stack.push_async_callback(upstreams[name].close)
         reachable = served.only(lambda operation: operation.server in upstreams)
+        metrics = Metrics(operation.id for operation in reachable.operations)
+        journal.subscribe(metrics.record)
         switch = Switch(SwitchFile(store.folder), settings.switch.watch_seconds, clock)
         switch.start()
         stack.push_async_callback(switch.close)
@@ -195,6 +211,7 @@ async def running(
         grace_seconds = settings.switch.grace_seconds
         operators = Administration(gateway, reachable, authorizer, switch, journal, clock, grace_seconds)
         stack.push_async_callback(operators.close)
+        _measure(metrics, gateway, pool, switch, settings)
         fetch = HttpFetch(settings.auth)
         stack.callback(fetch.close)
         verifier = Verifier(settings.auth, fetch if embedded else _without_reference_keys(fetch), clock)
@@ -202,7 +219,18 @@ async def running(
         event_id, refused = partial(secrets.token_hex, 8), lambda error: refusals.count(error.code)
         door = Door(verifier, settings.server, clock, event_id, _at_any_rate, refused)
         await stack.enter_async_context(administered(store.folder, door, operators))
-        yield App(settings, gateway, operators, warning, verifier, tuple(unreviewed), journal, clock)
+        yield App(settings, gateway, operators, warning, verifier, tuple(unreviewed), metrics, journal, clock)
+
+
+def _measure(metrics: Metrics, gateway: Gateway, pool: Pool, switch: Switch, settings: Settings) -> None:
+    """What is not an event but a state."""
+    metrics.gauge("kg_sessions", "Open sessions.", lambda: len(gateway.live()))
+    metrics.gauge("kg_sessions_limit", "How many may be open.", lambda: settings.sessions.max_sessions)
+    metrics.gauge("kg_kernels", "Living kernels.", lambda: pool.living)
+    metrics.gauge("kg_kernels_ready", "Kernels that wait for a session.", lambda: pool.ready)
+    metrics.gauge("kg_switched_off", "What the kill switch holds off.", lambda: len(switch.off))
+    metrics.gauge("kg_ready", "1 where `/readyz` says so.", lambda: gateway.ready()[0])
+    metrics.gauge("kg_approvals_waiting", "Approvals that nobody has answered.", lambda: 0)
 
 
 async def _at_any_rate(_: Principal) -> None:

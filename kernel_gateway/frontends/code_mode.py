@@ -35,6 +35,7 @@ from kernel_gateway.frontends import prompt
 from kernel_gateway.frontends.answers import executed, found, refused, warned
 from kernel_gateway.frontends.images import Pictures
 from kernel_gateway.frontends.mcp_settings import McpSettings
+from kernel_gateway.frontends.measuring import Answered, Measured
 from kernel_gateway.frontends.progress import may_come_back, reporter
 from kernel_gateway.frontends.schema import ExecuteArguments, SearchArguments, parse
 from kernel_gateway.frontends.tools import INSTRUCTIONS, published
@@ -71,6 +72,7 @@ class CodeMode(MCPServer[Any]):
         session_idle_seconds: float,
         unsafe: str = "",
         new_id: Callable[[], str] = _event_id,
+        answered: Answered | None = None,
     ) -> None:
         hint = CacheHint(ttl_ms=settings.list_ttl_seconds * 1000, scope="public")
         super().__init__(
@@ -81,6 +83,7 @@ class CodeMode(MCPServer[Any]):
             cache_hints=dict.fromkeys(_CACHEABLE, hint),
             subscriptions=False,  # nothing that is listed changes while the server runs
             log_level="WARNING",
+            middleware=[Measured(answered)] if answered else None,
         )
         self._gateway, self._principal_of, self._settings = gateway, principal_of, settings
         self._new_id, self._unsafe = new_id, unsafe

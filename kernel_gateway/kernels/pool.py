@@ -72,6 +72,16 @@ class Pool:
     def __repr__(self) -> str:
         return f"<Pool {self._sources}>"
 
+    @property
+    def ready(self) -> int:
+        """Kernels that wait for a session."""
+        return sum(len(source.ready) for source in self._sources)
+
+    @property
+    def living(self) -> int:
+        """Kernels there are, ready or taken."""
+        return sum(len(source.living) for source in self._sources)
+
     def start(self) -> None:
         """Warms the first template before anybody comes."""
         self._closed = asyncio.get_running_loop().create_future()
