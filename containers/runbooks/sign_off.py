@@ -34,8 +34,12 @@ def main() -> int:
             return 1
         evidence = output.strip().splitlines()[-1]
         items.append({"item": step.title, "evidence": evidence, "sha256": hashlib.sha256(output.encode()).hexdigest()})
-    commit = subprocess.run(  # noqa: S607 - the caller's own git
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"],  # noqa: S607 - the caller's own git
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     at = datetime.now(UTC).isoformat(timespec="seconds")
     signed = {"version": given.version, "commit": commit.stdout.strip(), "by": given.by, "at": at}
