@@ -11,6 +11,7 @@ import pytest
 
 from containers.runbooks.steps import HERE, Step, steps
 from kernel_gateway.frontends.listener import bind
+from tests.containers.warm import client
 
 ROOT = Path(__file__).parents[2]
 OLD_TOKEN = "old-" + "5" * 32
@@ -31,7 +32,23 @@ while kill -0 "$(cat pid)" 2>/dev/null; do :; done
 
 
 @pytest.fixture
-async def rehearsal(tmp_path):
+async def command(tmp_path):
+    """A folder with `kernel-gateway` in it."""
+    path = tmp_path / "warm.sock"
+    warm = await asyncio.create_subprocess_exec(
+        sys.executable, Path(__file__).with_name("warm.py"), path, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert await warm.stdout.readline() == b"ready\n"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "kernel-gateway").write_text(client(path))
+    (tmp_path / "bin" / "kernel-gateway").chmod(0o700)
+    yield tmp_path / "bin"
+    warm.kill()
+    await warm.communicate()
+
+
+@pytest.fixture
+async def rehearsal(tmp_path, command):
     """(environment, folder) with a service that runs; whatever runs at the end is stopped."""
     free = bind("127.0.0.1", 0)
     for each in free.sockets:
@@ -41,7 +58,7 @@ async def rehearsal(tmp_path):
         (tmp_path / name).chmod(0o700)
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{command}:{os.environ['PATH']}",
         "PYTHONPATH": str(ROOT),
         "PYTHON": sys.executable,
         "SERVING": str(Path(__file__).with_name("serving.py")),
@@ -49,7 +66,7 @@ async def rehearsal(tmp_path):
         "KG_SANDBOX__IMAGE": str(ROOT / "build" / "kernel"),
         "KG_KERNELS__PRELOAD": "[]",
         "KG_KERNELS__POOL__READY": "0",
-        "PREVIOUS": str(Path(sys.executable).parents[1]),
+        "PREVIOUS": str(command.parent),
         "SCRAPE_TOKEN": OLD_TOKEN,
         "START": f"{tmp_path}/start {free.port}",
         "STOP": f"{tmp_path}/stop",
@@ -67,7 +84,7 @@ async def typed(step, environment, folder):
     return await asyncio.to_thread(step.run, environment, folder)
 
 
-@pytest.mark.timeout(400)  # a dozen commands, each a process of its own that loads the whole service
+@pytest.mark.timeout(400)  # the service is started up to five times
 @pytest.mark.parametrize("name", ["incident.md", "rollback.md", "key-rotation.md"])
 async def test_a_runbook_does_what_it_says(rehearsal, name):
     environment, folder = rehearsal
