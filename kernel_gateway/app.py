@@ -226,8 +226,10 @@ def _measure(metrics: Metrics, gateway: Gateway, pool: Pool, switch: Switch, set
     """What is not an event but a state."""
     metrics.gauge("kg_sessions", "Open sessions.", lambda: len(gateway.live()))
     metrics.gauge("kg_sessions_limit", "How many may be open.", lambda: settings.sessions.max_sessions)
-    metrics.gauge("kg_kernels", "Living kernels.", lambda: pool.living)
-    metrics.gauge("kg_kernels_ready", "Kernels that wait for a session.", lambda: pool.ready)
+    metrics.gauge("kg_kernels", "Living kernels.", lambda: sum(len(each.living) for each in pool.sources))
+    metrics.gauge(
+        "kg_kernels_ready", "Kernels that wait for a session.", lambda: sum(len(each.ready) for each in pool.sources)
+    )
     metrics.gauge("kg_switched_off", "What the kill switch holds off.", lambda: len(switch.off))
     metrics.gauge("kg_ready", "1 where `/readyz` says so.", lambda: gateway.ready()[0])
     metrics.gauge("kg_approvals_waiting", "Approvals that nobody has answered.", lambda: 0)

@@ -63,24 +63,14 @@ class Pool:
     ) -> None:
         self._new_launcher, self._start_kernel = new_launcher, start_kernel
         self._settings, self._clock = settings, clock
-        self._sources: list[Source] = []
+        self.sources: list[Source] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._refilling: set[Source] = set()
         self._tending: asyncio.Task[None] | None = None
         self._closed: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Pool {self._sources}>"
-
-    @property
-    def ready(self) -> int:
-        """Kernels that wait for a session."""
-        return sum(len(source.ready) for source in self._sources)
-
-    @property
-    def living(self) -> int:
-        """Kernels there are, ready or taken."""
-        return sum(len(source.living) for source in self._sources)
+        return f"<Pool {self.sources}>"
 
     def start(self) -> None:
         """Warms the first template before anybody comes."""
@@ -103,7 +93,7 @@ class Pool:
 
     def assign(self, organisation: str) -> Assignment:
         """Raises GatewayError("limited") where every template is in use by another organisation."""
-        close = [source for source in self._sources if self._is_spent(source)]
+        close = [source for source in self.sources if self._is_spent(source)]
         for source in close:
             source.retired = True
         source = self._source_of(organisation, close)
@@ -123,23 +113,23 @@ class Pool:
             self._do(self._refill(self._new_source()))
 
     async def close(self) -> None:
-        for source in self._sources:
+        for source in self.sources:
             source.retired = True  # nothing is filled again
         if self._tending is not None and self._closed is not None and not self._closed.done():
             self._tending.cancel()
             self._closed.set_result(None)
         await self._settled()  # what is being started is let come up: it ends the cleaner
-        kernels = [kernel for source in self._sources for kernel in source.living]
+        kernels = [kernel for source in self.sources for kernel in source.living]
         await asyncio.gather(*(kernel.stop("the gateway stopped") for kernel in kernels))
         await self._settled()  # the last kernel of a template takes it along
-        await asyncio.gather(*(self._close(source) for source in list(self._sources)))
+        await asyncio.gather(*(self._close(source) for source in list(self.sources)))
 
     async def _settled(self) -> None:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     def _living(self) -> list[Source]:
-        return [source for source in self._sources if not source.retired]
+        return [source for source in self.sources if not source.retired]
 
     def _source_of(self, organisation: str, close: list[Source]) -> Source:
         for wanted in (organisation, ""):
@@ -169,7 +159,7 @@ class Pool:
 
     def _new_source(self) -> Source:
         source = Source(self._new_launcher(), self._clock(), self._clock())
-        self._sources.append(source)
+        self.sources.append(source)
         return source
 
     def _next_ready(self, source: Source) -> Kernel | None:
@@ -241,7 +231,7 @@ class Pool:
 
     def _buried(self, source: Source, kernel: Kernel) -> None:
         source.living.discard(kernel)
-        if source.retired and not source.living and source in self._sources:
+        if source.retired and not source.living and source in self.sources:
             self._do(self._close(source))
 
     def _lost(self, source: Source, kernel: Kernel, _: object) -> None:
@@ -282,14 +272,14 @@ class Pool:
         """Ends what nobody uses; the template stays until the last session's kernel is gone."""
         ready, source.ready = source.ready, deque()
         await asyncio.gather(*(kernel.stop("its template was retired") for kernel in ready))
-        if not source.living and not source.starting and source in self._sources:
-            self._sources.remove(source)
+        if not source.living and not source.starting and source in self.sources:
+            self.sources.remove(source)
             await source.launcher.close()
 
     async def _tend(self) -> None:
         while True:
             await asyncio.sleep(self._settings.tend_seconds)
-            for source in self._sources:
+            for source in self.sources:
                 if self._is_spent(source):
                     source.retired = True
                     self._do(self._close(source))

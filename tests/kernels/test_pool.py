@@ -42,7 +42,7 @@ async def make_pool():
 
 
 async def ready(pool, number=2, source=0):
-    await until(lambda: len(pool._sources[source].ready) == number)
+    await until(lambda: len(pool.sources[source].ready) == number)
 
 
 async def works(kernel):
@@ -61,26 +61,26 @@ def template_of(source):
 async def test_a_session_takes_a_ready_kernel_and_its_place_is_filled(make_pool):
     pool = make_pool()
     await ready(pool)
-    waiting = pool._sources[0].ready[0]
+    waiting = pool.sources[0].ready[0]
     kernel = await pool.take("acme")
     assert kernel is waiting
     assert await works(kernel)
     await ready(pool)
-    assert kernel not in pool._sources[0].ready
+    assert kernel not in pool.sources[0].ready
 
 
 async def test_an_empty_pool_starts_a_kernel_on_demand(make_pool):
     pool = make_pool(ready=0)
-    assert pool._sources == []
+    assert pool.sources == []
     assert await works(await pool.take("acme"))
-    assert not pool._sources[0].ready
+    assert not pool.sources[0].ready
 
 
 async def test_organisations_share_no_template(make_pool):
     pool = make_pool(ready=1)
     for organisation in ("acme", "globex", "acme"):
         assert await works(await pool.take(organisation))
-    acme, globex = (next(s for s in pool._sources if s.organisation == name) for name in ("acme", "globex"))
+    acme, globex = (next(s for s in pool.sources if s.organisation == name) for name in ("acme", "globex"))
     assert template_of(acme) is not template_of(globex)
     assert (acme.started >= 2, globex.started >= 1) == (True, True)
 
@@ -88,9 +88,9 @@ async def test_organisations_share_no_template(make_pool):
 async def test_a_second_organisation_makes_the_pool_keep_a_template_for_a_third(make_pool):
     pool = make_pool(ready=1)
     await pool.take("acme")
-    assert "" not in [source.organisation for source in pool._sources]
+    assert "" not in [source.organisation for source in pool.sources]
     await pool.take("globex")
-    (spare,) = [source for source in pool._sources if not source.organisation]
+    (spare,) = [source for source in pool.sources if not source.organisation]
     await until(lambda: spare.ready)
     waiting = spare.ready[0]
     assert await pool.take("initech") is waiting
@@ -99,7 +99,7 @@ async def test_a_second_organisation_makes_the_pool_keep_a_template_for_a_third(
 async def test_a_ready_kernel_that_died_is_given_to_nobody_and_replaced(make_pool):
     pool = make_pool()
     await ready(pool)
-    dead = pool._sources[0].ready[0]
+    dead = pool.sources[0].ready[0]
     dead._process.send_signal(signal.SIGKILL)
     await dead.died
     kernel = await pool.take("acme")
@@ -111,7 +111,7 @@ async def test_a_ready_kernel_that_died_is_given_to_nobody_and_replaced(make_poo
 async def test_a_template_that_died_is_started_again(make_pool):
     pool = make_pool()
     await ready(pool)
-    (source,) = pool._sources
+    (source,) = pool.sources
     template, doomed = template_of(source), list(source.living)
     template._process.send_signal(signal.SIGKILL)
     await asyncio.gather(*(kernel.gone for kernel in doomed))
@@ -129,16 +129,16 @@ async def test_a_template_is_replaced_and_sessions_keep_their_kernels(make_pool,
     pool = make_pool(clock, ready=1, **limit)
     first = await pool.take("acme")
     await first.claim(EMPTY_MANIFEST, refuse, 1)
-    old = pool._sources[0]
+    old = pool.sources[0]
     while not old.retired:
-        await until(lambda: pool._sources[-1].ready)
+        await until(lambda: pool.sources[-1].ready)
         clock.now += passes
         await (await pool.take("acme")).stop()
     assert old.started <= 4
     outcome = await first.run("6 * 7", 30, asyncio.get_running_loop().create_future())
     assert outcome.outputs.result == "42"
     await first.stop()
-    await until(lambda: old not in pool._sources)
+    await until(lambda: old not in pool.sources)
     await until(lambda: template_of(old).dead.done())
 
 
@@ -148,7 +148,7 @@ async def test_before_its_limits_a_template_is_kept(make_pool):
     for _ in range(3):
         clock.now += 3.3
         await (await pool.take("acme")).stop()
-    assert [source.started for source in pool._sources] == [3]
+    assert [source.started for source in pool.sources] == [3]
 
 
 async def test_an_idle_organisation_gives_its_template_up(make_pool):
@@ -157,7 +157,7 @@ async def test_an_idle_organisation_gives_its_template_up(make_pool):
     await (await pool.take("acme")).stop()
     clock.now = 11.0
     await pool.take("globex")
-    await until(lambda: [source.organisation for source in pool._sources] == ["globex"])
+    await until(lambda: [source.organisation for source in pool.sources] == ["globex"])
 
 
 async def test_at_the_cap_an_idle_template_makes_room_and_a_used_one_does_not(make_pool):
@@ -173,18 +173,18 @@ async def test_at_the_cap_an_idle_template_makes_room_and_a_used_one_does_not(ma
 async def test_recycling_leaves_sessions_alone_and_starts_the_next_ones_from_a_new_template(make_pool):
     pool = make_pool(ready=1)
     before = await pool.take("acme")
-    old = template_of(pool._sources[0])
+    old = template_of(pool.sources[0])
     pool.recycle()
     after = await pool.take("acme")
     assert await works(before)
     assert await works(after)
-    assert template_of(pool._sources[-1]) is not old
+    assert template_of(pool.sources[-1]) is not old
 
 
 async def test_a_launcher_that_cannot_start_says_so_to_whoever_asks_and_the_pool_goes_on(make_pool, caplog):
     pool = make_pool(ready=1)
     await ready(pool, 1)
-    (source,) = pool._sources
+    (source,) = pool.sources
 
     async def broken(launcher):
         raise GatewayError("sandbox", "no kernel today")
@@ -220,7 +220,7 @@ async def test_a_start_that_crashes_is_told_to_whoever_waits_for_it_and_the_pool
 async def test_a_closed_pool_leaves_no_process(make_pool):
     pool = make_pool()
     await ready(pool)
-    kernels, template = list(pool._sources[0].living), template_of(pool._sources[0])
+    kernels, template = list(pool.sources[0].living), template_of(pool.sources[0])
     await pool.close()
     assert all(kernel.gone.done() for kernel in kernels)
     assert template.dead.done()
