@@ -39,6 +39,9 @@ fuzz: dev ## what a kernel can say to the gateway, for ten minutes
 soak: dev ## a thousand sessions with random kills; nothing may be left
 	@$(PY) -m tests.soak
 
+dashboards: install ## write the Grafana dashboard and the alert rules again
+	@$(PY) -m containers.dashboards
+
 lock: dev ## compile the lock files again
 	@$(PY) -m pip install --quiet uv
 	@cd requirements && ../.venv/bin/uv pip compile $(UV) ../pyproject.toml --extra build -o gateway.txt
@@ -47,4 +50,4 @@ lock: dev ## compile the lock files again
 
 UV := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet
 
-.PHONY: help install dev node demo test check sandbox bench fuzz soak lock
+.PHONY: help install dev node demo test check sandbox bench fuzz soak dashboards lock

@@ -15,6 +15,18 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# Debian's package, its two programs alone: installed, it would start a service.
+fetch_prometheus() {
+    echo "unpacking Debian's prometheus into build/prometheus"
+    command -v dpkg-deb >/dev/null || { echo "dpkg-deb is needed, which Debian has" >&2; exit 1; }
+    folder=$(mktemp -d)
+    (cd "$folder" && { apt-get download -qq -o APT::Sandbox::User=root prometheus 2>/dev/null ||
+        { as_root apt-get update -qq && apt-get download -qq -o APT::Sandbox::User=root prometheus; }; })
+    mkdir -p build/prometheus
+    dpkg-deb --fsys-tarfile "$folder"/prometheus_*.deb | tar -x -C build/prometheus ./usr/bin
+    rm -r "$folder"
+}
+
 missing=""
 command -v bwrap >/dev/null || missing="$missing bubblewrap"
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
@@ -23,6 +35,7 @@ if [ "$1" = dev ]; then # the tests run every launcher, and a Redis
         PATH="$PATH:/usr/sbin:/sbin" command -v "$runtime" >/dev/null || missing="$missing $runtime"
     done
     command -v redis-check-rdb >/dev/null || missing="$missing redis-tools" # the server too, without its service
+    [ -x build/prometheus/usr/bin/prometheus ] || fetch_prometheus
 fi
 if [ -n "$missing" ]; then
     echo "installing Debian packages:$missing"

@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import importlib.metadata
-import logging
 import re
 import resource
 import sys
@@ -14,6 +13,8 @@ from typing import Any, NoReturn
 
 import catalog.__main__ as catalog_commands
 from kernel_gateway import __version__, auditing, commands, operating, policy_commands
+from kernel_gateway.audit import logs
+from kernel_gateway.audit.observation_settings import LogSettings
 from kernel_gateway.config import environment, load
 from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.frontends.rest import SESSION_ID
@@ -39,11 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(warning, file=sys.stderr)
         return 1
     _prepare_process()
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logs.configure(LogSettings(), sys.stderr)  # until the settings are read
     warnings.simplefilter("ignore" if options.quiet_world else "default")
     try:
         flags = {"server.host": getattr(options, "host", None), "server.port": getattr(options, "port", None)}
         settings = Settings.of(load(options.config, environment(), flags))
+        logs.configure(settings.logs, sys.stderr)
         code: int = asyncio.run(options.run(settings, options))
     except (ConfigError, GatewayError, BaseExceptionGroup) as error:
         if (said := anticipated(error)) is None:

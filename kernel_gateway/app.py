@@ -1,25 +1,26 @@
 """Composition root: the only file that names concrete classes. Settings in, a running service out."""
 
 import asyncio
-import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from mcp.server.mcpserver import RequestStateSecurity
 
 from kernel_gateway.administration import Administration
 from kernel_gateway.approvals.queue import Queue
 from kernel_gateway.approvals.shelf import Shelf
+from kernel_gateway.audit import logs
 from kernel_gateway.audit.digests import keyed_digest
 from kernel_gateway.audit.journal import Journal
+from kernel_gateway.audit.metrics import Metrics
 from kernel_gateway.audit.redact import Redactor
 from kernel_gateway.audit.refusals import Refusals
 from kernel_gateway.audit.seal import Seal
+from kernel_gateway.audit.traces import exporting
 from kernel_gateway.auth.current import current_principal
 from kernel_gateway.auth.jwks import HttpFetch
 from kernel_gateway.auth.principal import Principal
@@ -34,7 +35,9 @@ from kernel_gateway.frontends.handler import Door
 from kernel_gateway.frontends.http import application
 from kernel_gateway.frontends.listener import Bound, http_server
 from kernel_gateway.gateway import Gateway
+from kernel_gateway.gauges import measure
 from kernel_gateway.handles import Handles
+from kernel_gateway.issuers import without_reference_keys
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.pool import Pool
@@ -51,7 +54,6 @@ from kernel_gateway.policy.policies import Compiler, Policies, Source
 from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.policy.together import Together
 from kernel_gateway.policy.usable import Usable
-from kernel_gateway.reference.keys import KID_PREFIX
 from kernel_gateway.reloading import Reloader
 from kernel_gateway.sandbox.images import present_digest
 from kernel_gateway.served import Served
@@ -76,6 +78,7 @@ class App:
     unsafe: str
     verifier: Verifier
     unreviewed: tuple[str, ...]
+    metrics: Metrics
     _journal: Journal
     _state_key: bytes
     _clock: Callable[[], float]
@@ -90,6 +93,7 @@ class App:
             unsafe=self.unsafe,
             state_security=RequestStateSecurity(keys=[self._state_key], ttl=self.settings.policy.token_ttl_seconds),
             clock=self._clock,
+            answered=self.metrics.answered,
         )
 
     def stdio_principal(self) -> Principal:
@@ -113,6 +117,8 @@ class App:
                 self.settings.server,
                 admit=self.gateway.admit,
                 refused=refused,
+                metrics=self.metrics,
+                metrics_settings=self.settings.metrics,
             )
             server = http_server(routes, self.settings.server)
             async with manager.run():
@@ -155,13 +161,18 @@ async def running(
         journal = Journal(database, clock, Seal.of(keys), settings.audit)
         stack.push_async_callback(journal.close)
         await journal.open()
-        redactor = Redactor(())
+        redactor = Redactor((settings.metrics.token.get_secret_value(),))
+        stack.enter_context(logs.knowing(redactor))
+        if (traced := await stack.enter_async_context(exporting(settings.traces, redactor))) is not None:
+            journal.subscribe(traced)
         sign = signer(keys.signing(), clock)
         upstreams = {}
         for name, section in settings.upstreams.items():
             upstreams[name] = connect(name, section, sign=sign, redactor=redactor, clock=clock)
             stack.push_async_callback(upstreams[name].close)
         reachable = served.catalog.only(lambda operation: operation.server in upstreams)
+        metrics = Metrics(operation.id for operation in reachable.operations)
+        journal.subscribe(metrics.record)
         switch = Switch(SwitchFile(store.folder), settings.switch.watch_seconds, clock)
         switch.start()
         stack.push_async_callback(switch.close)
@@ -259,28 +270,19 @@ async def running(
         grace_seconds = settings.switch.grace_seconds
         operators = Administration(gateway, reachable, authorizer, switch, journal, clock, grace_seconds)
         stack.push_async_callback(operators.close)
+        measure(metrics, gateway, pool, switch, queue, settings)
         fetch = HttpFetch(settings.auth)
         stack.callback(fetch.close)
-        verifier = Verifier(settings.auth, fetch if embedded else _without_reference_keys(fetch), clock)
+        verifier = Verifier(settings.auth, fetch if embedded else without_reference_keys(fetch), clock)
         refusals = Refusals(journal.record, "admin")
         event_id, refused = partial(secrets.token_hex, 8), lambda error: refusals.count(error.code)
         door = Door(verifier, settings.server, clock, event_id, _at_any_rate, refused)
         await stack.enter_async_context(administered(store.folder, door, operators))
         state_key = keys.secret("request-state")
-        yield App(settings, gateway, operators, warning, verifier, served.unreviewed, journal, state_key, clock)
+        yield App(
+            settings, gateway, operators, warning, verifier, served.unreviewed, metrics, journal, state_key, clock
+        )
 
 
 async def _at_any_rate(_: Principal) -> None:
     """How often the operator may ask over the admin socket."""
-
-
-def _without_reference_keys(fetch: HttpFetch) -> Callable[[str], Any]:
-    """Whoever can read a reference world's folder can mint its tokens: a real service believes none of them."""
-
-    async def refusing(url: str) -> bytes:
-        document = json.loads(await fetch(url))
-        entries = document.get("keys", []) if isinstance(document, dict) else []
-        real = [each for each in entries if not str(each.get("kid", "")).strip().casefold().startswith(KID_PREFIX)]
-        return json.dumps({"keys": real}).encode()
-
-    return refusing

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 
 from catalog.reviewed import REVIEWED, SPECS
 from kernel_gateway.approvals.settings import ApprovalSettings
+from kernel_gateway.audit.observation_settings import LogSettings, MetricsSettings, TraceSettings
 from kernel_gateway.audit.settings import AuditSettings
 from kernel_gateway.auth.settings import AuthSettings
 from kernel_gateway.config import Section, complaint
@@ -46,6 +47,9 @@ class Settings(Section):
     kernels: KernelSettings = KernelSettings()
     sessions: SessionSettings = SessionSettings()
     mcp: McpSettings = McpSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    logs: LogSettings = LogSettings()
+    traces: TraceSettings = TraceSettings()
     upstreams: dict[str, UpstreamSettings] = Field(default_factory=dict)
 
     @classmethod

@@ -37,6 +37,8 @@ LAYERS = [
     "kernel_gateway.served",
     "kernel_gateway.auditing",
     "kernel_gateway.launching",
+    "kernel_gateway.gauges",
+    "kernel_gateway.issuers",
     "kernel_gateway.reloading",
     "kernel_gateway.app",
     "kernel_gateway.embedded",

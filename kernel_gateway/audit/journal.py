@@ -46,6 +46,7 @@ class Journal:
         self._settings = settings or AuditSettings()
         self._ledger = Ledger(seal, self._settings)
         self._buffer: deque[tuple[float, Event]] = deque()
+        self._listeners: list[Callable[[Event], None]] = []
         self._recorded = self._committed = 0
         self._writer: asyncio.Task[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -88,6 +89,10 @@ class Journal:
         if self._is_to_forget:
             self._is_to_forget = not await self._database.forget()
 
+    def subscribe(self, listener: Callable[[Event], None]) -> None:
+        """`listener` is called with each event that is kept, before it is committed; it must be quick and not raise."""
+        self._listeners.append(listener)
+
     def record(self, event: Event) -> None:
         """Raises GatewayError("internal") where the event could not be kept."""
         if self._closed:
@@ -96,6 +101,8 @@ class Journal:
             raise GatewayError("internal", "the journal cannot be written; the operator must look at the database")
         self._buffer.append((self._clock() if event.at is None else event.at, event))
         self._recorded += 1
+        for listener in self._listeners:
+            listener(event)
         if len(self._buffer) >= self._settings.max_batch_events:
             self._write()
         elif self._timer is None:

@@ -41,6 +41,7 @@ from kernel_gateway.frontends.answers import executed, found, refused, warned
 from kernel_gateway.frontends.asking import answer_in, ask_now, asks_in_answers, can_ask, question
 from kernel_gateway.frontends.images import Pictures
 from kernel_gateway.frontends.mcp_settings import McpSettings
+from kernel_gateway.frontends.measuring import Answered, Measured
 from kernel_gateway.frontends.progress import may_come_back, reporter
 from kernel_gateway.frontends.schema import ExecuteArguments, SearchArguments, parse
 from kernel_gateway.frontends.tools import INSTRUCTIONS, published
@@ -90,6 +91,7 @@ class CodeMode(MCPServer[Any]):
         state_security: RequestStateSecurity | None = None,
         new_id: Callable[[], str] = _event_id,
         clock: Callable[[], float] = time.time,
+        answered: Answered | None = None,
     ) -> None:
         hint = CacheHint(ttl_ms=settings.list_ttl_seconds * 1000, scope="public")
         super().__init__(
@@ -101,6 +103,7 @@ class CodeMode(MCPServer[Any]):
             subscriptions=False,  # nothing that is listed changes while the server runs
             log_level="WARNING",
             request_state_security=state_security,
+            middleware=[Measured(answered)] if answered else None,
         )
         self._gateway, self._principal_of, self._settings = gateway, principal_of, settings
         self._new_id, self._unsafe, self._clock = new_id, unsafe, clock

@@ -51,7 +51,7 @@ class Handler(web.RequestHandler):
 
     route: ClassVar[str] = "-"  # what the access log says: the pattern, for a path can hold what a caller typed
     resource_path: ClassVar[str] = ""  # of the protected resource this route belongs to
-    public: ClassVar[bool] = False
+    public: bool = False
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # method -> scopes
     front_end: ClassVar[str] = "rest"
 
@@ -180,7 +180,7 @@ class NotFound(Handler):
         raise GatewayError(
             "not_found",
             "there is nothing at this path; there are "
-            f"/mcp, /v1/sessions, /v1/approvals, /v1/switch, /healthz, /readyz, {METADATA_PATH}",
+            f"/mcp, /v1/sessions, /v1/approvals, /v1/switch, /metrics, /healthz, /readyz, {METADATA_PATH}",
         )
 
 

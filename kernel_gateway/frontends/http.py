@@ -4,11 +4,13 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 from tornado import web
 from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 
+from kernel_gateway.audit.observation_settings import MetricsSettings
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends import approvals, rest
@@ -17,6 +19,8 @@ from kernel_gateway.frontends.asgi import AsgiApp
 from kernel_gateway.frontends.challenge import METADATA_PATH, TOOL_SCOPES, metadata
 from kernel_gateway.frontends.endpoint import McpHandler
 from kernel_gateway.frontends.handler import Door, Handler, NotFound, TokenVerifier
+from kernel_gateway.frontends.metrics import ROUTE as ROUTE_OF_METRICS
+from kernel_gateway.frontends.metrics import MetricsHandler, Readings
 from kernel_gateway.frontends.settings import ServerSettings
 from kernel_gateway.frontends.switch import ROUTE, Operators, SwitchHandler
 
@@ -80,6 +84,8 @@ def application(
     refused: Callable[[GatewayError], None] = lambda error: None,
     clock: Callable[[], float] = time.time,
     event_id: Callable[[], str] = lambda: secrets.token_hex(8),
+    metrics: Readings | None = None,
+    metrics_settings: MetricsSettings | None = None,
 ) -> web.Application:
     """`mcp_app` is `endpoint.session_manager(...).asgi_app`; its `run()` must be entered while this serves."""
     door = Door(verifier, settings, clock, event_id, admit, refused)
@@ -92,12 +98,15 @@ def application(
         *approvals.routes(door, gateway),
         (ROUTE, SwitchHandler, {"door": door, "operators": operators}),
     ]
+    if metrics is not None:
+        arguments = {"door": door, "metrics": metrics, "settings": metrics_settings or MetricsSettings()}
+        routes.append((ROUTE_OF_METRICS, MetricsHandler, arguments))
     return _Routes(
         door,
         routes,
         default_handler_class=NotFound,
         default_handler_args={"door": door},
-        log_function=_log,
+        log_function=partial(_log, metrics.requested if metrics else _uncounted),
     )
 
 
@@ -113,9 +122,14 @@ class _Routes(web.Application):
         return Admission(request, self._door.verifier, self._door.settings)
 
 
-def _log(handler: web.RequestHandler) -> None:
+def _log(requested: Callable[[str, str, int, float], None], handler: web.RequestHandler) -> None:
     """Method, route pattern, status, time: nothing a caller typed."""
     request = handler.request
     route = handler.route if isinstance(handler, Handler) else "-"
     method = request.method if request.method in handler.SUPPORTED_METHODS else "-"
     access.info("%d %s %s %.1f ms", handler.get_status(), method, route, 1000 * request.request_time())
+    requested(method or "-", route, handler.get_status(), request.request_time())
+
+
+def _uncounted(method: str, route: str, status: int, seconds: float) -> None:
+    """Where nobody counts."""

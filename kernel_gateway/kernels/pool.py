@@ -7,7 +7,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -51,6 +51,11 @@ class Pool:
 
     def __repr__(self) -> str:
         return f"<Pool {self._sources}>"
+
+    @property
+    def sources(self) -> Sequence[Source]:
+        """The templates there are, with their kernels."""
+        return self._sources.all
 
     def start(self) -> None:
         """Warms the first template before anybody comes."""
