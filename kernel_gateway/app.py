@@ -31,6 +31,7 @@ from kernel_gateway.frontends.endpoint import session_manager
 from kernel_gateway.frontends.handler import Door
 from kernel_gateway.frontends.http import application
 from kernel_gateway.frontends.listener import Bound, http_server
+from kernel_gateway.frontends.tasks import TaskLimits, Tasks
 from kernel_gateway.gateway import Gateway
 from kernel_gateway.handles import Handles
 from kernel_gateway.kernels.kernel import Kernel
@@ -69,9 +70,15 @@ class App:
     _clock: Callable[[], float]
 
     def mcp_server(self, principal_of: Callable[[], Principal] = current_principal) -> CodeMode:
-        idle_seconds = self.settings.sessions.idle_seconds
+        settings = self.settings
+        tasks = Tasks(lambda: principal_of().identity, TaskLimits.of(settings.mcp, settings.sessions))
         return CodeMode(
-            self.gateway, principal_of, self.settings.mcp, session_idle_seconds=idle_seconds, unsafe=self.unsafe
+            self.gateway,
+            principal_of,
+            settings.mcp,
+            session_idle_seconds=settings.sessions.idle_seconds,
+            unsafe=self.unsafe,
+            extensions=[tasks],
         )
 
     def stdio_principal(self) -> Principal:

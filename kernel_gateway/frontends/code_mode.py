@@ -7,11 +7,12 @@ own argument validation would break it, so the tools are served here and only th
 import json
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from mcp.server import CacheHint, MCPServer
 from mcp.server.caching import CacheableMethod
+from mcp.server.extension import Extension
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.shared.exceptions import MCPError
@@ -70,6 +71,7 @@ class CodeMode(MCPServer[Any]):
         *,
         session_idle_seconds: float,
         unsafe: str = "",
+        extensions: Sequence[Extension] = (),
         new_id: Callable[[], str] = _event_id,
     ) -> None:
         hint = CacheHint(ttl_ms=settings.list_ttl_seconds * 1000, scope="public")
@@ -81,6 +83,7 @@ class CodeMode(MCPServer[Any]):
             cache_hints=dict.fromkeys(_CACHEABLE, hint),
             subscriptions=False,  # nothing that is listed changes while the server runs
             log_level="WARNING",
+            extensions=extensions,
         )
         self._gateway, self._principal_of, self._settings = gateway, principal_of, settings
         self._new_id, self._unsafe = new_id, unsafe
