@@ -20,14 +20,14 @@ class TaskHandle(Result):
     poll_interval_ms: int
 
 
-class TaskRequest(Request[RequestParams, str]):
-    name_param = "taskId"
-
-
 class OfTask(RequestParams):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow")
 
     task_id: str
+
+
+class TaskRequest(Request[OfTask, str]):
+    name_param = "taskId"
 
 
 class Said(Result):
