@@ -239,7 +239,7 @@ async def test_a_call_without_a_request_id_is_a_task_of_its_own(connect, cells):
     assert len(cells.running) == 2
 
 
-async def test_a_connection_lost_within_the_grace_leaves_a_named_cell_running_to_be_joined(connect, cells, gateway):
+async def test_a_connection_lost_within_the_grace_leaves_a_named_cell_to_be_joined(connect, cells, gateway):
     async with connect(task_grace_seconds=0.3) as url:
         async with agent(url) as client:
             call = asyncio.create_task(begin(client, request_id="r"))
