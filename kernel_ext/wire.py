@@ -11,7 +11,7 @@ the declared sizes, before a byte of payload is kept and before anything is pars
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -27,6 +27,7 @@ MAX_ID = 2**32 - 1
 class Kind(IntEnum):
     """Who may send it, and what its head holds."""
 
+    DROPPED = 0  # nobody: what a decoder gives for a message that it was told not to keep
     READY = 1  # kernel -> gateway  {"python", "pid"}: sockets are bound, extension loaded, no identity yet
     CLAIM = 2  # gateway -> kernel  {"key", "manifest", "execution_count"}: the one frame that gives it an identity
     CLAIMED = 3  # kernel -> gateway  {}
@@ -35,7 +36,7 @@ class Kind(IntEnum):
     READ = 6  # kernel -> gateway  {"handle"}
     WRITE = 7  # kernel -> gateway  {"handle"} + body
     RESULT = 8  # gateway -> kernel  {"value"} [+ body], under the id of the request
-    ERROR = 9  # gateway -> kernel  {"code", "message", "retry_after"?}, under the id of the request
+    ERROR = 9  # gateway -> kernel  {"code", "message", "retry_after"?}, under its id; ends an answer that is half sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Limits:
     """What one end accepts from the other. All in bytes or counts; exceeding one is a WireError."""
 
     max_head_bytes: int = 256 * 1024
+    max_head_values: int = 20_000
     max_body_bytes: int = 64 * 1024 * 1024
     max_open_messages: int = 128
     max_open_bytes: int = 160 * 1024 * 1024
@@ -87,28 +89,50 @@ def _frame(message: Message, flags: int, *parts: memoryview) -> bytes:
 
 
 class _Partial:
-    __slots__ = ("body_length", "data", "head_length", "kind")
+    __slots__ = ("data", "head_length", "kept", "kind", "received", "total")
 
-    def __init__(self, kind: Kind, head_length: int, body_length: int) -> None:
-        self.kind, self.head_length, self.body_length = kind, head_length, body_length
-        self.data = bytearray()
+    def __init__(self, kind: Kind, head_length: int, body_length: int, *, kept: bool) -> None:
+        self.kind, self.head_length, self.total, self.kept = kind, head_length, head_length + body_length, kept
+        self.data, self.received = bytearray(), 0
 
-    @property
-    def total(self) -> int:
-        return self.head_length + self.body_length
+    def take(self, payload: bytes) -> None:
+        self.received += len(payload)
+        if self.kept:
+            self.data += payload
+
+    def drop(self) -> None:
+        self.kept, self.data = False, bytearray()
+
+    def message(self, id_: int, max_values: int) -> Message:
+        if not self.kept:
+            return Message(Kind.DROPPED, id_)
+        head = _parse_head(bytes(self.data[: self.head_length]), max_values)
+        return Message(self.kind, id_, head, bytes(self.data[self.head_length :]))
 
 
 class Decoder:
-    """Turns received bytes into messages. `feed` raises WireError once and for all."""
+    """Turns received bytes into messages. `feed` raises WireError once and for all.
 
-    def __init__(self, limits: Limits, accepts: frozenset[Kind]) -> None:
-        self._limits, self._accepts = limits, accepts
+    A message of several frames is kept where `admit(id, bytes)` says so; of another one no byte is, and it is DROPPED.
+    """
+
+    def __init__(
+        self, limits: Limits, accepts: frozenset[Kind], admit: Callable[[int, int], bool] = lambda _id, _bytes: True
+    ) -> None:
+        self._limits, self._accepts, self._admit = limits, accepts, admit
         self._buffer = bytearray()
         self._open: dict[int, _Partial] = {}
         self._open_bytes = 0
 
     def __repr__(self) -> str:
         return f"<Decoder {len(self._open)} open, {self._open_bytes} bytes declared>"
+
+    def drop_open(self) -> list[int]:
+        """Keeps nothing of what is half received. Returns its ids; what still comes of it is DROPPED."""
+        dropped = [id_ for id_, partial in self._open.items() if partial.kept]
+        for id_ in dropped:
+            self._open[id_].drop()
+        return dropped
 
     def feed(self, data: bytes) -> list[Message]:
         self._buffer += data
@@ -143,7 +167,7 @@ class Decoder:
         if flags & _FIRST:
             if len(payload) < _SIZES.size:
                 raise WireError("a first frame too short to hold its sizes")
-            partial = self._begin(kind, id_, *_SIZES.unpack_from(payload))
+            partial = self._begin(kind, id_, *_SIZES.unpack_from(payload), whole=bool(flags & _LAST))
             payload = payload[_SIZES.size :]
         else:
             if id_ not in self._open:
@@ -151,22 +175,22 @@ class Decoder:
             partial = self._open[id_]
             if partial.kind != kind:
                 raise WireError(f"message {id_} changed its kind")
-        partial.data += payload
-        if len(partial.data) > partial.total:
+        partial.take(payload)
+        if partial.received > partial.total:
             raise WireError(f"message {id_} is longer than it declared")
         if not flags & _LAST:
             return None
-        if len(partial.data) != partial.total:
+        if partial.received != partial.total:
             raise WireError(f"message {id_} is shorter than it declared")
-        del self._open[id_]
-        self._open_bytes -= partial.total
-        head = _parse_head(bytes(partial.data[: partial.head_length]))
-        return Message(kind, id_, head, bytes(partial.data[partial.head_length :]))
+        self._close(id_)
+        return partial.message(id_, self._limits.max_head_values)
 
-    def _begin(self, kind: Kind, id_: int, head_length: int, body_length: int) -> _Partial:
+    def _begin(self, kind: Kind, id_: int, head_length: int, body_length: int, *, whole: bool) -> _Partial:
         limits = self._limits
         if id_ in self._open:
-            raise WireError(f"message {id_} was begun twice")
+            if kind is not Kind.ERROR:
+                raise WireError(f"message {id_} was begun twice")
+            self._close(id_)  # who sends it has given up
         if head_length > limits.max_head_bytes:
             raise WireError(f"a head of {head_length} bytes is longer than {limits.max_head_bytes}")
         if body_length > limits.max_body_bytes:
@@ -175,12 +199,36 @@ class Decoder:
             raise WireError(f"more than {limits.max_open_messages} messages at once")
         if self._open_bytes + head_length + body_length > limits.max_open_bytes:
             raise WireError(f"more than {limits.max_open_bytes} bytes at once")
-        partial = self._open[id_] = _Partial(kind, head_length, body_length)
+        kept = whole or self._admit(id_, head_length + body_length)
+        partial = self._open[id_] = _Partial(kind, head_length, body_length, kept=kept)
         self._open_bytes += partial.total
         return partial
 
+    def _close(self, id_: int) -> None:
+        self._open_bytes -= self._open.pop(id_).total
 
-def _parse_head(raw: bytes) -> dict[str, Any]:
+
+def is_dense(raw: bytes, max_values: int) -> bool:
+    """Whether JSON `raw` may hold more values than that: few bytes of it can cost much time. Told without parsing it.
+
+    What separates values is counted, outside of texts. A zero byte is in no JSON of UTF-8: another encoding could make
+    texts look other than they are.
+    """
+    if _separators(raw) <= max_values:
+        return b"\0" in raw
+    bare = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if b"\0" in raw or bare.count(b'"') > 4 * max_values:
+        return True
+    return _separators(b"".join(bare.split(b'"')[::2])) > max_values
+
+
+def _separators(raw: bytes) -> int:
+    return sum(map(raw.count, (b",", b"[", b"{")))
+
+
+def _parse_head(raw: bytes, max_values: int) -> dict[str, Any]:
+    if is_dense(raw, max_values):
+        raise WireError(f"a head of more than {max_values} values")
     try:
         head = json.loads(raw)
     except (ValueError, RecursionError) as error:

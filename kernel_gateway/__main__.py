@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import catalog.__main__ as catalog_commands
-from kernel_gateway import __version__, auditing, commands, operating
+from kernel_gateway import __version__, auditing, commands, operating, policy_commands
 from kernel_gateway.config import environment, load
 from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.frontends.rest import SESSION_ID
+from kernel_gateway.gateway import SCOPES
+from kernel_gateway.policy.entities import RISKS
 from kernel_gateway.reference.issuer import MAX_TOKEN_SECONDS
 from kernel_gateway.settings import Settings
 
@@ -136,6 +138,21 @@ def _parser() -> argparse.ArgumentParser:
         "--ttl", default=3600, type=_ttl, metavar="SECONDS", help="how long it lives: 3600 by default, 30 days at most"
     )
     _add_operating(every, command)
+    policy = every.add_parser("policy", help="check a file of policies, or explain which rule decides and why")
+    each = policy.add_subparsers(required=True, metavar="COMMAND", help="check or explain")
+    check = command("check", policy_commands.check, "try policies as the service would take them", each)
+    check.add_argument("files", nargs="*", type=Path, metavar="FILE", help="beside those of policy.files")
+    explain = command("explain", policy_commands.explain, "say which rule decides a question, and why", each)
+    explain.add_argument("--subject", required=True, type=_words, metavar="NAME", help="who asks")
+    text = f"an operation's id, or an action of the service: {', '.join(SCOPES)}"
+    explain.add_argument("--operation", required=True, type=_words, metavar="ID", help=text)
+    explain.add_argument("--role", default="dev", metavar="ROLE", help="dev by default")
+    explain.add_argument("--org", default="acme", metavar="NAME", help="the organisation, acme by default")
+    explain.add_argument("--client", default="agent", metavar="NAME", help="agent by default")
+    explain.add_argument("--scope", metavar='"A B"', help="what the token carries; by default just what is needed")
+    explain.add_argument("--risk", choices=tuple(RISKS), help="by default the operation's own")
+    explain.add_argument("--approved", action="store_true", help="as if everybody who has to had said yes")
+    explain.add_argument("--json", action="store_true", help="one object")
     command("config", commands.config, "print the effective settings, secrets masked")
     audit = every.add_parser("audit", help="verify the ledger, export its signed head, erase a person from it")
     _audit(command, audit.add_subparsers(required=True, metavar="COMMAND", help="which of these"))

@@ -101,7 +101,7 @@ class Administration:
         await asyncio.gather(*self._halting.values(), return_exceptions=True)
 
     def _decide(self, principal: Principal) -> None:
-        decision = self._authorizer.decide(Request(principal, "admin", "", SCOPE, Context(self._clock())))
+        decision = self._authorizer.decide(Request(principal, "admin", "", SCOPE, Context.outside(self._clock())))
         if not decision.allowed:
             raise GatewayError(decision.code, decision.reason)
 

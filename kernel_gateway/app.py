@@ -1,5 +1,6 @@
 """Composition root: the only file that names concrete classes. Settings in, a running service out."""
 
+import asyncio
 import json
 import secrets
 import time
@@ -9,10 +10,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from mcp.server.mcpserver import RequestStateSecurity
+
 from catalog import Catalog
 from catalog.document import DocumentError
 from catalog.reviewed import load_served
 from kernel_gateway.administration import Administration
+from kernel_gateway.approvals.queue import Queue
+from kernel_gateway.approvals.shelf import Shelf
 from kernel_gateway.audit.digests import keyed_digest
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.audit.redact import Redactor
@@ -37,6 +42,7 @@ from kernel_gateway.handles import Handles
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.pool import Pool
+from kernel_gateway.kernels.shares import Shares
 from kernel_gateway.kernels.sockets import sweep
 from kernel_gateway.launching import check_launcher, kernel_launcher, unsafe_warning
 from kernel_gateway.limits.effects import Effects
@@ -44,9 +50,14 @@ from kernel_gateway.limits.meter import meter
 from kernel_gateway.limits.switch import Switch
 from kernel_gateway.limits.switch_file import SwitchFile
 from kernel_gateway.limits.switched import Switched
-from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.permits import Permits
+from kernel_gateway.policy.policies import Compiler, Policies, Source
+from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.reference.keys import KID_PREFIX
+from kernel_gateway.reloading import Reloader
+from kernel_gateway.sandbox.images import present_digest
 from kernel_gateway.sessions.manifests import manifests
+from kernel_gateway.sessions.pausing import Pausing
 from kernel_gateway.sessions.session import Services
 from kernel_gateway.settings import Settings
 from kernel_gateway.store.database import Database
@@ -67,6 +78,7 @@ class App:
     verifier: Verifier
     unreviewed: tuple[str, ...]
     _journal: Journal
+    _state_key: bytes
     _clock: Callable[[], float]
 
     def mcp_server(self, principal_of: Callable[[], Principal] = current_principal) -> CodeMode:
@@ -79,6 +91,8 @@ class App:
             session_idle_seconds=settings.sessions.idle_seconds,
             unsafe=self.unsafe,
             extensions=[tasks],
+            state_security=RequestStateSecurity(keys=[self._state_key], ttl=settings.policy.token_ttl_seconds),
+            clock=self._clock,
         )
 
     def stdio_principal(self) -> Principal:
@@ -115,14 +129,20 @@ class App:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, *, embedded: bool = False, unsafe: bool = False, clock: Callable[[], float] = time.time
+    settings: Settings,
+    *,
+    embedded: bool = False,
+    unsafe: bool = False,
+    policy: Callable[[], PolicySettings] | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[App]:
     """The gateway with its parts, until the context ends. Raises ConfigError.
 
     `embedded` says that the reference world is part of this process; without it, its keys are refused.
+    `policy` reads the `[policy]` section as it is written now; without it only its files can change.
     `unsafe` is what only a person at the command line may say: it allows `none`, and every answer shows it.
     """
-    served, unreviewed = _catalog(settings)
+    served, unreviewed = served_catalog(settings)
     sweep()
     warning = unsafe_warning(settings) if unsafe else ""
     check_launcher(settings, unsafe=unsafe)  # said now, not to the first caller
@@ -148,16 +168,21 @@ async def running(
         switch = Switch(SwitchFile(store.folder), settings.switch.watch_seconds, clock)
         switch.start()
         stack.push_async_callback(switch.close)
-        scoped = ScopeAuthorizer(settings.limits.max_calls_per_cell, settings.limits.max_calls_per_session)
-        authorizer = Switched(scoped, switch)
         limits = settings.limits
+        compiler = Compiler(served, limits.max_calls_per_cell, limits.max_calls_per_session, keys.secret("canary"))
+        policies = Policies(compiler, Source.read(settings.policy))
+        authorizer = Switched(policies, switch)
+        reloader = Reloader(policies, policy or (lambda: settings.policy), journal.record, clock)
+        watching = asyncio.create_task(reloader.watch(), name="policy-reloader")
+        stack.callback(watching.cancel)
         handles = Handles(
             clock,
             secrets.token_hex,
             ttl_seconds=limits.handle_ttl_seconds,
             max_per_session=limits.max_handles_per_session,
         )
-        effects = Effects(database, Vault(database, keys), clock, limits.effect_retention_seconds)
+        vault = Vault(database, keys)
+        effects = Effects(database, vault, clock, limits.effect_retention_seconds)
         counted = meter(limits, database, clock)
         stack.push_async_callback(counted.close)
         secret = keys.secret("idempotency")
@@ -176,14 +201,31 @@ async def running(
         )
         await broker.recover()
 
-        async def start_kernel(launcher: Launcher) -> Kernel:
-            return await Kernel.start(launcher, settings.kernels)
+        shares = Shares(settings.kernels)
 
-        pool = Pool(lambda: kernel_launcher(settings, unsafe=unsafe), start_kernel, settings.kernels.pool)
+        async def start_kernel(launcher: Launcher) -> Kernel:
+            return await Kernel.start(launcher, settings.kernels, shares)
+
+        pool = Pool(
+            lambda: kernel_launcher(settings, unsafe=unsafe),
+            start_kernel,
+            settings.kernels.pool,
+            version=lambda: present_digest(settings.sandbox.image),
+        )
         pool.start()
         stack.push_async_callback(pool.close)
 
         digests = keys.secret("digests")
+
+        def digest(organisation: str, content: bytes) -> str:
+            return keyed_digest(digests, organisation, content)
+
+        def new_id(kind: str) -> str:
+            return f"{kind}_{secrets.token_hex(16)}"
+
+        queue = Queue(Shelf(database, vault), settings.approvals, journal.record, digest, clock, new_id)
+        stack.push_async_callback(queue.close)
+        switch.subscribe(queue.void_soon)
         manifest_of = manifests(reachable)
         services = Services(
             take_kernel=pool.take,
@@ -192,12 +234,28 @@ async def running(
             switch=switch,
             record=journal.record,
             flush=journal.flush,
-            digest=lambda organisation, content: keyed_digest(digests, organisation, content),
+            digest=digest,
             clock=clock,
-            new_id=lambda kind: f"{kind}_{secrets.token_hex(16)}",
+            new_id=new_id,
+            pausing=Pausing(queue, settings.approvals, redactor.redact, digest),
         )
-        gateway = Gateway(reachable, authorizer, services, journal, settings.sessions, counted, unsafe=warning)
-        gateway.start()
+        max_calls, approvals_key = limits.max_calls_per_cell, keys.secret("approvals")
+        permits = Permits(
+            reachable, authorizer, queue, policies, settings.approvals, max_calls, approvals_key, clock, new_id
+        )
+        gateway = Gateway(
+            reachable,
+            authorizer,
+            services,
+            journal,
+            settings.sessions,
+            permits,
+            queue,
+            counted,
+            unsafe=warning,
+            notices=reloader.notices,
+        )
+        await gateway.start()
         stack.push_async_callback(gateway.close)
         grace_seconds = settings.switch.grace_seconds
         operators = Administration(gateway, reachable, authorizer, switch, journal, clock, grace_seconds)
@@ -209,14 +267,15 @@ async def running(
         event_id, refused = partial(secrets.token_hex, 8), lambda error: refusals.count(error.code)
         door = Door(verifier, settings.server, clock, event_id, _at_any_rate, refused)
         await stack.enter_async_context(administered(store.folder, door, operators))
-        yield App(settings, gateway, operators, warning, verifier, tuple(unreviewed), journal, clock)
+        state_key = keys.secret("request-state")
+        yield App(settings, gateway, operators, warning, verifier, tuple(unreviewed), journal, state_key, clock)
 
 
 async def _at_any_rate(_: Principal) -> None:
     """How often the operator may ask over the admin socket."""
 
 
-def _catalog(settings: Settings) -> tuple[Catalog, list[str]]:
+def served_catalog(settings: Settings) -> tuple[Catalog, list[str]]:
     """What is served, and the ids of what nobody has reviewed. Raises ConfigError."""
     try:
         served, unreviewed = load_served(settings.catalog.specs, settings.catalog.reviewed)

@@ -16,7 +16,8 @@ from mcp.client.streamable_http import streamable_http_client
 from kernel_gateway import check as isolation
 from kernel_gateway.app import App, running
 from kernel_gateway.auth.loopback import is_loopback
-from kernel_gateway.demo import client_configuration, flow
+from kernel_gateway.config import environment, load
+from kernel_gateway.demo import User, client_configuration, flow
 from kernel_gateway.embedded import embedded_world, world_folder
 from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.frontends.listener import bind, tls_context
@@ -24,6 +25,7 @@ from kernel_gateway.frontends.settings import ServerSettings
 from kernel_gateway.garbage import leave_out_what_stays
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.launching import check_launcher, kernel_launcher
+from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.reference.issuer import Minter
 from kernel_gateway.sandbox.probes import PROBES
 from kernel_gateway.settings import Settings
@@ -44,7 +46,7 @@ async def serve(settings: Settings, options: argparse.Namespace) -> int:
     check_launcher(settings, unsafe=options.unsafe)
     if not options.unsafe:
         await _refuse_if_open(settings)
-    async with running(settings, unsafe=options.unsafe) as app:
+    async with running(settings, unsafe=options.unsafe, policy=_policy(options)) as app:
         bound = bind(settings.server.host, settings.server.port)
         async with app.serving(bound):
             leave_out_what_stays()
@@ -65,7 +67,9 @@ async def demo(settings: Settings, options: argparse.Namespace) -> int:
     _require_layers(settings, unsafe=options.unsafe)
     async with AsyncExitStack() as stack:
         world, settings = await stack.enter_async_context(embedded_world(settings))
-        app = await stack.enter_async_context(running(settings, embedded=True, unsafe=options.unsafe))
+        app = await stack.enter_async_context(
+            running(settings, embedded=True, unsafe=options.unsafe, policy=_policy(options))
+        )
         bound = bind(settings.server.host, settings.server.port, search=settings.server.port_search)
         if bound.note:
             print(bound.note, file=sys.stderr)
@@ -90,7 +94,9 @@ async def mcp(settings: Settings, options: argparse.Namespace) -> int:
         embedded = not settings.upstreams
         if embedded:
             _, settings = await stack.enter_async_context(embedded_world(settings))
-        app = await stack.enter_async_context(running(settings, embedded=embedded, unsafe=options.unsafe))
+        app = await stack.enter_async_context(
+            running(settings, embedded=embedded, unsafe=options.unsafe, policy=_policy(options))
+        )
         leave_out_what_stays()
         _warn(app)
         await app.mcp_server(app.stdio_principal).run_stdio_async()
@@ -141,8 +147,10 @@ async def _run_flow(url: str, token: str, *, as_json: bool) -> bool:
     async def close_session(session_id: str) -> None:
         (await http.delete(f"{url}/v1/sessions/{session_id}")).raise_for_status()
 
-    async with http, Client(streamable_http_client(f"{url}/mcp", http_client=http)) as client:
-        async for step in flow(client, close_session):
+    user = User()
+    transport = streamable_http_client(f"{url}/mcp", http_client=http)
+    async with http, Client(transport, elicitation_callback=user.answer) as client:
+        async for step in flow(client, user, close_session):
             print(step.json() if as_json else step.line(), flush=True)
             held &= step.held
     return held
@@ -168,6 +176,11 @@ async def _kernels(settings: Settings, *, unsafe: bool) -> AsyncIterator[Callabl
         yield lambda: Kernel.start(launcher, settings.kernels)
     finally:
         await launcher.close()
+
+
+def _policy(options: argparse.Namespace) -> Callable[[], PolicySettings]:
+    """Reads the section as it is written at the moment."""
+    return lambda: Settings.of(load(options.config, environment(), {})).policy
 
 
 async def _refuse_if_open(settings: Settings) -> None:

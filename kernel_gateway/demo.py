@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mcp import Client
-from mcp.types import CallToolResult, ImageContent
+from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult, ImageContent
 
 UPLOAD = """\
 from pathlib import Path
@@ -67,7 +67,18 @@ class Step:
         return json.dumps(asdict(self))
 
 
-async def flow(client: Client, close_session: Callable[[str], Awaitable[None]]) -> AsyncIterator[Step]:
+class User:
+    """Stands for whoever sits before the client: says yes to every question, and keeps what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def answer(self, context: object, params: ElicitRequestParams) -> ElicitResult:
+        self.asked.append(params.message)
+        return ElicitResult(action="accept", content={"approve": True})
+
+
+async def flow(client: Client, user: User, close_session: Callable[[str], Awaitable[None]]) -> AsyncIterator[Step]:
     """The steps, each yielded when it is done; ends early where one did not hold. Its session is closed at the end."""
     started = time.perf_counter()
     found = await client.call_tool("search", {"query": "create an image job"})
@@ -96,10 +107,17 @@ async def flow(client: Client, close_session: Callable[[str], Awaitable[None]]) 
             held &= any(isinstance(block, ImageContent) for block in result.content)
         if code is CLEAN_UP:
             held &= [call["replayed"] for call in said["calls"]][:2] == [False, True]
+            yield Step("asked its user before it deletes", len(user.asked) == 3, 0.0, _questions(user.asked))
         step = Step(name, held, _since(started), text)
         yield step
     if session:
         await close_session(session)  # it would hold one of the caller's places until it expires
+
+
+def _questions(asked: list[str]) -> str:
+    """What was asked, by the first line of each question, and who said yes."""
+    about = [question.partition("\n")[0].partition(" wants to ")[2].split(":")[0:2] for question in asked]
+    return f"its user approved to {', to '.join(':'.join(each).removesuffix('.') for each in about)}"
 
 
 def _structured(result: CallToolResult) -> dict[str, Any]:

@@ -1,24 +1,30 @@
 """The OUTER DOOR: search and execute for a verified principal, and the sessions it owns. Every front end uses it."""
 
 import asyncio
-import hashlib
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from catalog import Catalog
+from kernel_gateway.approvals.approvers import without_approval
+from kernel_gateway.approvals.pending import Pending
+from kernel_gateway.approvals.queue import Queue
 from kernel_gateway.audit.events import Searched, SessionClosed, SessionOpened
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.auth.principal import Principal
+from kernel_gateway.cells import Cells
 from kernel_gateway.crash import places
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.limits.exceeded import ExceededError
 from kernel_gateway.limits.meter import Meter
+from kernel_gateway.permits import Permits, at_the_door
 from kernel_gateway.policy.request import Authorizer, Context, Request
 from kernel_gateway.search import SearchAnswer, answer
+from kernel_gateway.sessions.checks import check
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
 from kernel_gateway.sessions.session import Services, Session
 from kernel_gateway.sessions.settings import SessionSettings
-from kernel_gateway.sessions.turns import Key, Progress, Stop, Turns
+from kernel_gateway.sessions.turns import Progress, Turns
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +34,7 @@ SCOPES = {
     "interrupt": "kernel.execute",
     "read": "kernel.read",
     "delete": "kernel.delete",
+    "approve": "kernel.approve",
 }
 _MAX_CLOSED = 10_000  # ids of closed sessions whose owner may still read their transcript
 
@@ -42,23 +49,36 @@ class Gateway:
         services: Services,
         journal: Journal,
         settings: SessionSettings,
+        permits: Permits,
+        queue: Queue,
         meter: Meter,
         *,
         unsafe: str = "",
+        notices: Callable[[], list[str]] = list,
     ) -> None:
         self._catalog, self._authorizer, self._services = catalog, authorizer, services
-        self._journal, self._settings, self._meter, self._unsafe = journal, settings, meter, unsafe
+        self._journal, self._settings, self._meter = journal, settings, meter
+        self._unsafe, self._notices = unsafe, notices
+        self._queue = queue
         self._sessions: dict[str, Session] = {}
         self._closed: dict[str, tuple[str, str, str, str]] = {}
         self._turns = Turns(
             settings.answer_ttl_seconds, settings.max_answers, settings.max_answer_bytes, services.clock
         )
+        self._cells = Cells(self._turns, permits, queue, self._session, self._open, self._close)
         self._reaper: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Gateway {len(self._sessions)} sessions, {self._turns!r}>"
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        """Sessions come back where a question about their first cell waits: they had no kernel to lose."""
+        for pending in await self._queue.start():
+            session = Session(pending.terms.session, pending.asker, self._services, self._settings)
+            if pending.terms.state == session.version:
+                self._sessions.setdefault(session.id, session)
+            else:
+                await self._queue.void(session.id)
         self._reaper = asyncio.create_task(self._reap(), name="session-reaper")
 
     async def close(self) -> None:
@@ -69,7 +89,7 @@ class Gateway:
             await self._close(session, "shutdown")
 
     def ready(self) -> tuple[bool, list[str]]:
-        """Whether the service keeps its promises, and where not."""
+        """Whether the service keeps its promises, and where not; then what does no harm, but should be known."""
         reasons = []
         if self._reaper is None or self._reaper.done():
             reasons.append("the session reaper is not running")
@@ -81,7 +101,7 @@ class Gateway:
             reasons.append(f"{self._journal.fault}; see `kernel-gateway audit verify`")
         if self._unsafe:
             reasons.append(self._unsafe)
-        return not reasons, reasons
+        return not reasons, reasons + self._notices()
 
     async def admit(self, principal: Principal) -> None:
         """One HTTP request of a caller, whatever it is for. Raises GatewayError limited | disabled."""
@@ -123,31 +143,26 @@ class Gateway:
         on_progress: Progress | None = None,
         detach_on_cancel: bool = False,
     ) -> ExecuteResult:
-        """Runs a cell, or joins or answers from the turn of the same `request_id`.
+        """Runs a cell, or joins or answers from the turn of the same `request_id`; `permits.py` says what else can be.
 
         Cancelling the caller interrupts the cell; with `detach_on_cancel` the cell goes on to its own deadline.
         Raises GatewayError: denied, invalid, not_found, conflict, limited, busy, disabled, sandbox.
         """
+        principal = without_approval(principal)
         await self._meter.admit("execute", principal)
         self._decide(principal, "execute", request.session_id)
-        self._check(request)
-        digest = hashlib.sha256(request.code.encode()).digest()
-        key: Key | None = None
-        if request.request_id:
-            key = (principal.identity, request.session_id, request.request_id)
-            if (turn := self._turns.find(key, digest)) is not None:
-                return await self._turns.wait(turn, detach_on_cancel=detach_on_cancel, on_progress=on_progress)
-        session = self._session(principal, request.session_id) if request.session_id else self._open(principal)
+        check(request, self._settings)
+        return await self._cells.execute(principal, request, on_progress, detach_on_cancel=detach_on_cancel)
 
-        async def run(stop: Stop) -> ExecuteResult:
-            try:
-                return await session.execute(principal, request, stop)
-            finally:
-                if session.cells == 0 and not request.session_id:  # it never had a kernel, and nobody knows its id
-                    await self._close(session, "unused")
+    async def approvals(self, principal: Principal) -> list[Pending]:
+        """What waits for this person, oldest first. Raises GatewayError denied."""
+        self._decide(principal, "approve", "")
+        return self._queue.waiting_for(principal)
 
-        turn = self._turns.begin(key, digest, run)
-        return await self._turns.wait(turn, detach_on_cancel=detach_on_cancel, on_progress=on_progress)
+    async def decide_approval(self, principal: Principal, approval_id: str, *, approve: bool) -> Pending:
+        """Raises GatewayError denied | not_found | conflict."""
+        self._decide(principal, "approve", approval_id)
+        return await self._queue.decide(approval_id, principal, approve=approve)
 
     async def sessions(self, principal: Principal) -> list[dict[str, Any]]:
         self._decide(principal, "read", "")
@@ -177,31 +192,25 @@ class Gateway:
         await self._journal.flush()
 
     def _decide(self, principal: Principal, action: str, resource: str) -> None:
-        request = Request(principal, action, resource, SCOPES[action], Context(self._services.clock()))
-        decision = self._authorizer.decide(request)
+        decision = self._authorizer.decide(
+            Request(principal, action, resource, SCOPES[action], self._context(principal, resource))
+        )
         if not decision.allowed:
             raise GatewayError(decision.code, decision.reason)
 
-    def _check(self, request: ExecuteRequest) -> None:
-        limits = self._settings
-        size = len(request.code.encode(errors="surrogatepass"))
-        if not request.code.strip():
-            raise GatewayError("invalid", "`code` is empty; send one cell of Python")
-        if size > limits.max_code_bytes:
-            raise GatewayError(
-                "invalid", f"`code` is {size} bytes; a cell may have {limits.max_code_bytes}, so split it"
-            )
-        if any("\ud800" <= character <= "\udfff" for character in request.code):
-            raise GatewayError("invalid", "`code` holds half a character (a lone surrogate); send valid Unicode")
-        if not 0 < request.timeout_seconds <= limits.max_timeout_seconds:
-            raise GatewayError(
-                "invalid", f"`timeout_seconds` must be above 0 and at most {limits.max_timeout_seconds:g}"
-            )
+    def _context(self, principal: Principal, session_id: str) -> Context:
+        session = self._sessions.get(session_id)
+        account = session.account if session is not None and session.owner.identity == principal.identity else None
+        return at_the_door(self._services.clock(), account)
 
     def _session(self, principal: Principal, session_id: str) -> Session:
         session = self._sessions.get(session_id)
         if session is None or session.owner.identity != principal.identity:
             what = "it is unknown, expired or closed; leave out `session_id` to start a new one"
+            if self._queue.was_interrupted(session_id, principal):
+                what = (
+                    "the gateway restarted while a call waited: its approval is void and nothing was sent; start anew"
+                )
             raise GatewayError("not_found", f"no session `{session_id[:80]}`: {what}")
         return session
 
@@ -246,6 +255,8 @@ class Gateway:
             await session.close()
         finally:
             await self._services.broker.shred_session(session.id)
+            if reason != "shutdown":  # what still waits then is there after a restart
+                await self._queue.void(session.id)
 
     def _who(self, session: Session) -> dict[str, Any]:
         owner = session.owner
@@ -262,9 +273,11 @@ class Gateway:
         while True:
             await asyncio.sleep(self._settings.reap_interval_seconds)
             self._turns.forget_expired()
+            await self._queue.forget_expired()
             oldest = self._services.clock() - self._settings.idle_seconds
             for session in list(self._sessions.values()):
-                if session.state == "idle" and session.used_at < oldest:
+                is_waited_for = self._queue.waits_in(session.id)  # a person may take longer than an idle session has
+                if session.state == "idle" and session.used_at < oldest and not is_waited_for:
                     try:
                         await self._close(session, "expired")
                     except Exception as error:

@@ -1,6 +1,7 @@
 """The launcher that the settings ask for, built with what the host gives. Refused before the first caller needs it."""
 
 import functools
+import math
 
 from kernel_gateway.errors import ConfigError
 from kernel_gateway.kernels.launchers import Launcher
@@ -12,6 +13,7 @@ from kernel_gateway.kernels.launchers.none import PlainLauncher
 from kernel_gateway.kernels.launchers.oci import OciLauncher
 from kernel_gateway.sandbox.cgroups import CgroupLimits, Cgroups
 from kernel_gateway.sandbox.images import KernelImage
+from kernel_gateway.sandbox.settings import SandboxSettings
 from kernel_gateway.sandbox.spec import compose, this_interpreter
 from kernel_gateway.settings import Settings
 
@@ -35,12 +37,13 @@ def kernel_launcher(settings: Settings, *, unsafe: bool = False) -> Launcher:
     spec = compose(KernelImage.load(sandbox.image), sandbox, this_interpreter())
     limits = CgroupLimits(sandbox.memory_bytes, sandbox.processes, sandbox.cpus, sandbox.cpu_weight)
     cgroups = KernelCgroups(_cgroups(), limits) if _cgroups().hierarchies else None
+    of_templates = cgroups and KernelCgroups(_cgroups(), _template_limits(sandbox))
     launcher: Launcher
     match kernels.launcher:
         case "forkserver":
-            launcher = ForkserverLauncher(spec, kernels.preload, kernels.start_seconds)
+            launcher = ForkserverLauncher(spec, kernels.preload, kernels.start_seconds, of_templates)
         case "filtered":
-            launcher = FilteredLauncher(spec, kernels.preload, kernels.start_seconds)
+            launcher = FilteredLauncher(spec, kernels.preload, kernels.start_seconds, of_templates)
         case "bwrap":
             launcher = BwrapLauncher(spec)
         case "oci":
@@ -48,6 +51,11 @@ def kernel_launcher(settings: Settings, *, unsafe: bool = False) -> Launcher:
         case "none":
             launcher = PlainLauncher(spec)
     return CgroupedLauncher(launcher, cgroups) if cgroups else launcher
+
+
+def _template_limits(sandbox: SandboxSettings) -> CgroupLimits:
+    """Its processor time is everyone's: sessions wait for what it forks."""
+    return CgroupLimits(sandbox.template_memory_bytes, sandbox.template_processes, math.inf, 100)
 
 
 @functools.cache

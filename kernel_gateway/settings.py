@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from catalog.reviewed import REVIEWED, SPECS
+from kernel_gateway.approvals.settings import ApprovalSettings
 from kernel_gateway.audit.settings import AuditSettings
 from kernel_gateway.auth.settings import AuthSettings
 from kernel_gateway.config import Section, complaint
@@ -15,6 +16,7 @@ from kernel_gateway.frontends.settings import ServerSettings
 from kernel_gateway.kernels.settings import KernelSettings
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.limits.switch_settings import SwitchSettings
+from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.sandbox.settings import SandboxSettings
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.store.settings import StoreSettings
@@ -36,6 +38,8 @@ class Settings(Section):
     store: StoreSettings = StoreSettings()
     audit: AuditSettings = AuditSettings()
     catalog: CatalogSettings = CatalogSettings()
+    policy: PolicySettings = PolicySettings()
+    approvals: ApprovalSettings = ApprovalSettings()
     limits: LimitSettings = LimitSettings()
     switch: SwitchSettings = SwitchSettings()
     sandbox: SandboxSettings = SandboxSettings()

@@ -71,10 +71,14 @@ async def claim_kernel(start_kernel):
 
 @pytest.fixture
 def gateway_settings(tmp_path):
-    """Settings of a gateway that keeps everything in the test's folder."""
+    """Settings of a gateway that keeps everything in the test's folder, and asks nobody."""
 
     def settings(**sections):
-        values = {"sandbox": {"image": str(IMAGE)}, "store": {"folder": str(tmp_path / "state")}}
+        values = {
+            "sandbox": {"image": str(IMAGE)},
+            "store": {"folder": str(tmp_path / "state")},
+            "policy": {"auto_approve_risk": "critical"},
+        }
         return Settings.of({**values, **sections, "kernels": {**LEAN, **sections.get("kernels", {})}})
 
     return settings

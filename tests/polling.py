@@ -43,11 +43,12 @@ async def of_task(session: Any, method: str, task_id: str, **more: Any) -> dict[
 
 
 class Polling(ClientExtension):
-    """`polled` are the tasks that were seen, as they were said by each poll."""
+    """`polled` are the tasks that were seen, as they were said by each poll; `said` is the answer to every question."""
 
     identifier = IDENTIFIER
 
-    def __init__(self) -> None:
+    def __init__(self, said: dict[str, Any] | None = None) -> None:
+        self.said = said
         self.handles: list[TaskHandle] = []
         self.polled: list[dict[str, Any]] = []
 
@@ -61,4 +62,7 @@ class Polling(ClientExtension):
             self.polled.append(said)
             if said["status"] not in ("working", "input_required"):
                 return CallToolResult.model_validate(said["result"])
+            if self.said is not None and said["status"] == "input_required":
+                answers = dict.fromkeys(said["inputRequests"], self.said)
+                await of_task(context.session, "update", handle.task_id, inputResponses=answers)
             await asyncio.sleep(handle.poll_interval_ms / 1000)

@@ -14,8 +14,10 @@ from kernel_gateway.attacks.verdict import Seen
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.sandbox.probes import Probe, cell
+from kernel_gateway.sessions.permit import Permit
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
 from kernel_gateway.sessions.session import Session
+from kernel_gateway.sessions.turns import Turn
 
 LINGER_SECONDS = 3.0  # what a cell does after its turn comes within one
 _GOES_ON_SECONDS = 20.0  # a new kernel, or the rest of a cell that lied about its end
@@ -108,7 +110,12 @@ class Ground:
     async def _run(self, session: Session, code: str, deadline: float) -> ExecuteResult:
         request = ExecuteRequest(code, session.id, timeout_seconds=deadline)
         stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        return await session.execute(session.owner, request, stop)
+        permit = self._desk.permit(session)
+
+        async def redeem() -> Permit:
+            return permit
+
+        return await session.execute(request, Turn(None, b"", stop), redeem)
 
     async def _give_up(self, session: Session) -> None:
         await session.close()

@@ -187,6 +187,26 @@ class SwitchSet(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyReloaded(Event):
+    """Another set of policies is in force; `policy` is its digest."""
+
+    kind: ClassVar[str] = "policy_reloaded"
+
+    policy: Digest = ""
+    rollout: Rule = ""
+    rules: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyRefused(Event):
+    """The set on disk cannot be used; the one whose digest is `policy` stays in force."""
+
+    kind: ClassVar[str] = "policy_refused"
+
+    policy: Digest = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refused(Event):
     """A door stayed shut, `count` times: failed authentication or authority. Who asked may be unknown."""
 
@@ -195,6 +215,30 @@ class Refused(Event):
     code: ErrorCode = ""
     rule: Rule = ""
     count: Count = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAsked(Event):
+    """A cell or a call waits for a person. What it is about is here as keyed digests only."""
+
+    kind: ClassVar[str] = "approval_asked"
+
+    approval_id: Id = ""
+    scope: Word = ""  # cell or call
+    approver: Word = ""  # user or person
+    risk: Word = ""
+    terms_digest: Digest = ""
+    question_digest: Digest = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalEnded(Event):
+    """`outcome` is approved, denied, expired or void; the subject is who answered, or the asker where nobody did."""
+
+    kind: ClassVar[str] = "approval_ended"
+
+    approval_id: Id = ""
+    outcome: Word = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,8 @@
 """A CALL: one operation, decided, checked, sent and answered, with one event whatever came of it."""
 
 import asyncio
-import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -13,52 +11,35 @@ from catalog.operation import Idempotency
 from kernel_gateway.audit.bounds import UNKNOWN_OPERATION
 from kernel_gateway.audit.events import OperationCalled
 from kernel_gateway.auth.principal import Principal
+from kernel_gateway.broker.answers import Answers
 from kernel_gateway.broker.cell import Account, CallRecord, Cell
-from kernel_gateway.broker.marks import Mark, marks
+from kernel_gateway.broker.entry import Entry
 from kernel_gateway.broker.mutations import Mutations
+from kernel_gateway.broker.permission import Permission
 from kernel_gateway.broker.schemas import Schemas
-from kernel_gateway.broker.seal import Link, clean, seal
-from kernel_gateway.broker.services import Services, asker, insist, quoted
+from kernel_gateway.broker.seal import clean
+from kernel_gateway.broker.services import Services, asker, quoted
 from kernel_gateway.broker.unbroken import to_its_end
 from kernel_gateway.errors import GatewayError
-from kernel_gateway.handles import BlobHandle
 from kernel_gateway.limits.budgets import Reservation
 from kernel_gateway.limits.exceeded import ExceededError
 from kernel_gateway.limits.rates import CALL
 from kernel_gateway.limits.usage import Usage
 from kernel_gateway.upstreams.base import Upstream, UpstreamAnswer, UpstreamError
 
-_MAX_VALUE_BYTES = 1024 * 1024 - 1024  # in a RESULT's head, once sealed; a kernel takes far more from its gateway
-_SURELY_SMALL_BYTES = 64 * 1024  # a received answer up to here cannot outgrow a head by being written again
-_HANDLE_BYTES = 400  # at most, of a handle in an answer
 _ASKED = re.compile(r"[a-z][a-z0-9_]{0,63}:[a-z][a-z0-9_]{0,63}")  # what the cell's result repeats of an unknown name
-
-
-@dataclass(slots=True)
-class _Entry:
-    """What the journal will hold of this call. Filled in as it becomes known: a crash leaves the truth so far."""
-
-    operation: str = UNKNOWN_OPERATION
-    effect: str = ""
-    decision: str = "deny"
-    rule: str = "unknown_operation"
-    status: str = "internal"
-    http_status: int = 0
-    request_bytes: int = 0
-    answer_bytes: int = 0
-    replayed: bool = False
 
 
 class Calls:
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._schemas = Schemas()
+        self._schemas, self._permission = Schemas(), Permission(services)
         self._mutations = Mutations(services.effects, services.secret)
-        self._marks: dict[tuple[str, str], Mark] = {}
+        self._answers = Answers(services, self._schemas)
 
     async def call(self, head: Mapping[str, Any], account: Account, cell: Cell) -> Any:
         """The sealed answer. Raises GatewayError."""
-        entry, place = _Entry(), cell.reserve()
+        entry, place = Entry(), cell.reserve()
         started = self._services.clock()
         try:
             value = await self._call(head, account, cell, entry)
@@ -81,30 +62,40 @@ class Calls:
     def stray(self, head: Mapping[str, Any], account: Account) -> None:
         """Writes down a call that came while no cell ran: refused, and by whom is not known."""
         operation = self._services.catalog.get(str(head.get("operation")))
-        entry = _Entry(rule="no_turn", status="denied")
+        entry = Entry(rule="no_turn", status="denied")
         if operation is not None:
             entry.operation, entry.effect = operation.id, operation.effect
         self._record(entry, account, None, 0.0)
 
-    async def _call(self, head: Mapping[str, Any], account: Account, cell: Cell, entry: _Entry) -> Any:
+    async def _call(self, head: Mapping[str, Any], account: Account, cell: Cell, entry: Entry) -> Any:
         operation = self._lookup(head.get("operation"), cell.principal)
         entry.operation, entry.effect = operation.id, operation.effect
-        self._authorise(operation, account, cell, entry)
+        decision = self._permission.ask(operation, head.get("arguments"), account, cell, entry)
         arguments, entry.request_bytes = self._schemas.check_arguments(operation, head.get("arguments", {}))
+        if decision.approver:
+            decision = await self._permission.agreed(operation, arguments, decision.approver, account, cell, entry)
         upstream = self._services.upstream(operation.server)
+
+        def read(answer: UpstreamAnswer) -> Any:
+            entry.http_status, entry.answer_bytes = answer.status, answer.bytes_received
+            entry.replayed = answer.replayed
+            return self._answers.read(operation, upstream, arguments, answer, decision.blocked_fields, cell)
+
         with await self._metered(operation, account, cell, entry) as reservation:
-            value = await self._once(operation, upstream, arguments, cell, entry)
+            value = await self._once(operation, upstream, arguments, cell, entry, read)
             reservation.commit(reservation.reserved._replace(bytes=entry.request_bytes + entry.answer_bytes))
             return value
 
     async def _once(
-        self, operation: Operation, upstream: Upstream, arguments: dict[str, Any], cell: Cell, entry: _Entry
+        self,
+        operation: Operation,
+        upstream: Upstream,
+        arguments: dict[str, Any],
+        cell: Cell,
+        entry: Entry,
+        read: Callable[[UpstreamAnswer], Any],
     ) -> Any:
         """A read as often as it is asked for; anything else at most once."""
-
-        def read(answer: UpstreamAnswer) -> Any:
-            return self._read(operation, upstream, arguments, answer, cell, entry)
-
         if operation.effect is Effect.READ and operation.idempotency is Idempotency.NONE:
             return read(await self._send(operation, upstream, arguments, cell))
 
@@ -114,23 +105,6 @@ class Calls:
         value, entry.replayed = await to_its_end(self._mutations.once(operation, arguments, cell, send, read))
         return value
 
-    def _read(
-        self,
-        operation: Operation,
-        upstream: Upstream,
-        arguments: Mapping[str, Any],
-        answer: UpstreamAnswer,
-        cell: Cell,
-        entry: _Entry,
-    ) -> Any:
-        """The answer as it may enter the sandbox."""
-        entry.http_status, entry.answer_bytes, entry.replayed = answer.status, answer.bytes_received, answer.replayed
-        if answer.bytes_received > self._services.settings.max_answer_bytes:
-            limit = self._services.settings.max_answer_bytes
-            raise UpstreamError("upstream_invalid", f"`{operation.server}` answered with more than {limit} bytes")
-        self._schemas.check_answer(operation, answer.body)
-        return self._sealed(operation, upstream, arguments, answer, cell)
-
     def _lookup(self, name: object, principal: Principal) -> Operation:
         operation = self._services.catalog.get(name) if isinstance(name, str) else None
         if operation is not None:
@@ -139,16 +113,7 @@ class Calls:
         hint = f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else "search_tools() finds names"
         raise GatewayError("not_found", f"{quoted(name)} is not an operation; {hint}")
 
-    def _authorise(self, operation: Operation, account: Account, cell: Cell, entry: _Entry) -> None:
-        """Decides on the counts before this call, and counts it in the same step: nothing can come between."""
-        decision = self._services.decide("call", operation.id, operation.scope, account, cell)
-        entry.rule = decision.rule
-        insist(decision)
-        entry.decision = "allow"
-        cell.calls += 1
-        account.calls += 1
-
-    async def _metered(self, operation: Operation, account: Account, cell: Cell, entry: _Entry) -> Reservation:
+    async def _metered(self, operation: Operation, account: Account, cell: Cell, entry: Entry) -> Reservation:
         """Its rate, then room for it and for the longest answer: the last thing before it is sent."""
         try:
             await self._services.meter.admit(CALL, cell.principal, operation.id)
@@ -209,35 +174,7 @@ class Calls:
                     sent=sent,
                 ) from error
 
-    def _sealed(
-        self, operation: Operation, upstream: Upstream, arguments: Mapping[str, Any], answer: UpstreamAnswer, cell: Cell
-    ) -> Any:
-        def mint(link: Link) -> BlobHandle:
-            self._services.redactor.register(link.url)
-            return self._services.handles.mint(
-                link.url,
-                server=operation.server,
-                organisation=cell.principal.organisation,
-                session_id=cell.session_id,
-                direction=link.direction,
-                size=link.size,
-                content_type=link.content_type,
-                expires_at=link.expires_at,
-                headers=link.headers,
-                scope=operation.scope,
-            )
-
-        key = (operation.id, operation.digest)
-        if (mark := self._marks.get(key)) is None:
-            mark = self._marks[key] = marks(operation.answer)
-        value, handles = seal(answer.body, mark, upstream.storage, arguments, mint)
-        is_small = answer.bytes_received + handles * _HANDLE_BYTES <= _SURELY_SMALL_BYTES
-        if not is_small and len(_written(value)) > _MAX_VALUE_BYTES:
-            message = f"the answer of `{operation.id}` is over {_MAX_VALUE_BYTES} bytes; ask for fewer results"
-            raise UpstreamError("too_large", message, http_status=answer.status)
-        return value
-
-    def _record(self, entry: _Entry, account: Account, cell: Cell | None, duration_ms: float) -> None:
+    def _record(self, entry: Entry, account: Account, cell: Cell | None, duration_ms: float) -> None:
         self._services.journal.record(
             OperationCalled(
                 at=self._services.clock(),
@@ -264,7 +201,3 @@ class Calls:
 def _asked(name: object) -> str:
     """For the cell's own result. The journal keeps no name of the cell's choosing."""
     return name if isinstance(name, str) and _ASKED.fullmatch(name) else ""
-
-
-def _written(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,11 +1,20 @@
 """On whose behalf the inner door is asked, and what it counted for them. Values only."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from catalog import Effect, Operation
 from kernel_gateway.auth.principal import Principal
+from kernel_gateway.errors import GatewayError
 from kernel_gateway.limits.flight import Flight
 from kernel_gateway.limits.idempotency import Ordinals, Origin
 from kernel_gateway.limits.usage import Tally
+from kernel_gateway.policy.plan import ANY, Plan
+from kernel_gateway.policy.risk import Risk, risk_of
+
+Ask = Callable[[Operation, Mapping[str, Any], str], Awaitable[None]]
+_WITHOUT_A_PLAN = Plan({ANY: 2**31})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +34,15 @@ class CallRecord:
 class Cell:
     """The cell that holds a session's turn. `principal` is already narrowed by the session's grant.
 
-    `calls` counts the allowed calls, `requests` every message of any kind, `tally` what they used and reserved.
-    A call has its place among the records from its start, so that they stand in the order in which the cell asked,
-    whichever ends first. `origin` is where the caller named the request: then the keys of its mutations come from
-    it, else from the cell.
+    `approver` is who agreed to `plan`: auto, user or person. In a kernel that ran other cells before (`is_shared`)
+    nobody knows whose call it is: then that agreement covers no change, and each is asked about on its own. `ask`
+    (operation, arguments, approver) returns once it was approved and raises GatewayError otherwise; `unanswered` are
+    the operations whose question ended with the cell.
+
+    `calls` counts the allowed calls, `writes` those of them that may change something, `requests` every message of any
+    kind, `tally` what they used and reserved. A call has its place among the records from its start, so that they
+    stand in the order in which the cell asked, whichever ends first. `origin` is where the caller named the request:
+    then the keys of its mutations come from it, else from the cell.
     """
 
     principal: Principal
@@ -38,14 +52,38 @@ class Cell:
     origin: Origin | None = field(default=None, repr=False)
     ordinals: Ordinals = field(default_factory=Ordinals, repr=False)
     calls: int = 0
+    writes: int = 0
     requests: int = 0
     tally: Tally = field(default_factory=Tally)
+    plan: Plan = _WITHOUT_A_PLAN
+    approver: str = "auto"
+    is_shared: bool = False
+    ask: Ask | None = None
+    unanswered: list[str] = field(default_factory=list)
+    _made: dict[str, int] = field(default_factory=dict, repr=False)
     _places: list[CallRecord | None] = field(default_factory=list, repr=False)
 
     @property
     def records(self) -> list[CallRecord]:
         """Of the calls that have ended."""
         return [record for record in self._places if record is not None]
+
+    def covers(self, operation: Operation) -> bool:
+        """Whether the agreement to the cell is one to this call too: never where it can do great harm."""
+        return self.approver != "auto" and not self.asks_each(operation) and risk_of(operation) < Risk.HIGH
+
+    def asks_each(self, operation: Operation) -> bool:
+        return self.approver != "auto" and self.is_shared and operation.effect is not Effect.READ
+
+    def take(self, operation: Operation) -> None:
+        """Counts one call against the plan. Raises GatewayError plan_exceeded."""
+        if not self.plan.permits(operation.id, self._made):
+            made = self._made.get(operation.id, 0)
+            raise GatewayError(
+                "plan_exceeded",
+                f"the cell was read to call `{operation.id}` {made} times at most; send this call in a cell of its own",
+            )
+        self._made[operation.id] = self._made.get(operation.id, 0) + 1
 
     def reserve(self) -> int:
         """The next place among the records, for `settle`."""
@@ -66,6 +104,7 @@ class Account:
     session_id: str
     organisation: str
     calls: int = 0
+    writes: int = 0
     strays: int = 0
     flight: Flight = field(default_factory=Flight)
     tally: Tally = field(default_factory=Tally)

@@ -32,7 +32,7 @@ class Schemas:
         if not isinstance(arguments, dict):
             raise GatewayError("invalid", "arguments must be an object of keyword arguments")
         try:
-            size = len(json.dumps(arguments, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
+            size = _size(arguments)
             _compiled(self._arguments, operation, operation.arguments).validate(arguments)
         except ValidationError as error:
             raise GatewayError("invalid", complaint(operation, error)) from None
@@ -51,6 +51,18 @@ class Schemas:
             broken = "it is nested too deeply"
         message = f"`{operation.server}` answered `{operation.name}` against its own description ({broken[:MAX_WORDS]})"
         raise UpstreamError("upstream_invalid", f"{message}; tell an operator")
+
+
+def size_of(arguments: object) -> int:
+    """In bytes, as they are sent; 0 for what is no plain JSON and will not be."""
+    try:
+        return _size(arguments)
+    except (ValueError, RecursionError):
+        return 0
+
+
+def _size(arguments: object) -> int:
+    return len(json.dumps(arguments, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
 
 
 def _compiled(known: dict[tuple[str, str], Validator], operation: Operation, schema: Mapping[str, Any]) -> Validator:

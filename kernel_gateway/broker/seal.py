@@ -39,9 +39,19 @@ class Link:
 Mint = Callable[[Link], BlobHandle]
 
 
-def seal(body: Any, mark: Mark, storage: StorageHosts, arguments: Mapping[str, Any], mint: Mint) -> tuple[Any, int]:
-    """The answer as it may enter the sandbox, and how many handles it has. Raises UpstreamError `upstream_invalid`."""
-    sealer = _Sealer(storage, arguments, mint)
+def seal(
+    body: Any,
+    mark: Mark,
+    storage: StorageHosts,
+    arguments: Mapping[str, Any],
+    mint: Mint,
+    blocked_fields: frozenset[str] = frozenset(),
+) -> tuple[Any, int]:
+    """The answer as it may enter the sandbox, and how many handles it has. Raises UpstreamError `upstream_invalid`.
+
+    `blocked_fields`, in lower case, are taken out first, at any depth: not even what is made of them enters.
+    """
+    sealer = _Sealer(storage, arguments, mint, blocked_fields)
     return sealer.value(body, mark, "", {}, 0), sealer.handles
 
 
@@ -59,8 +69,11 @@ def clean(text: str, storage: StorageHosts) -> str:
 class _Sealer:
     """One answer's walk."""
 
-    def __init__(self, storage: StorageHosts, arguments: Mapping[str, Any], mint: Mint) -> None:
+    def __init__(
+        self, storage: StorageHosts, arguments: Mapping[str, Any], mint: Mint, blocked_fields: frozenset[str]
+    ) -> None:
         self._storage, self._arguments, self._mint = storage, arguments, mint
+        self._blocked_fields = blocked_fields
         self.handles = 0
         self._uploads: dict[str, dict[str, Any]] = {}  # by link: two handles would let one link be written twice
 
@@ -82,6 +95,8 @@ class _Sealer:
             raise UpstreamError(
                 "upstream_invalid", f"an object of the answer has over {MAX_KEYS} keys; ask for fewer results"
             )
+        if self._blocked_fields:
+            value = {name: inner for name, inner in value.items() if name.lower() not in self._blocked_fields}
         sealed: dict[str, Any] = {}
         clashes: dict[str, int] = {}
         uploads = False

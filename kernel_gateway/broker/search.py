@@ -19,7 +19,7 @@ class Search:
 
     async def search(self, head: Mapping[str, Any], account: Account, cell: Cell) -> list[dict[str, Any]]:
         """[{"name", "description", "input_schema", "score"}], best first. Raises GatewayError."""
-        insist(self._services.decide("search", "", SCOPE, account, cell))
+        insist(self._services.decide("search", "", SCOPE, account, cell, approved=False))
         await self._services.meter.admit("search", cell.principal)
         query, limit, threshold = head.get("query"), head.get("limit", 5), head.get("threshold", 0.0)
         if not isinstance(query, str) or not 1 <= len(query) <= MAX_QUERY_CHARACTERS:

@@ -55,9 +55,35 @@ class Services:
             )
         return view
 
-    def decide(self, action: str, resource: str, scope: str, account: Account, cell: Cell) -> Decision:
+    def decide(
+        self,
+        action: str,
+        resource: str,
+        scope: str,
+        account: Account,
+        cell: Cell,
+        *,
+        approved: bool,
+        risk: str = "low",
+        has_idempotency_key: bool = False,
+        argument_bytes: int = 0,
+        host: str = "",
+    ) -> Decision:
         """With the time of now: a token that ran out in the middle of a cell allows nothing any more."""
-        context = Context(now=self.clock(), calls_this_cell=cell.calls, calls_this_session=account.calls, has_turn=True)
+        context = Context(
+            now=self.clock(),
+            has_turn=True,
+            calls_this_cell=cell.calls,
+            calls_this_session=account.calls,
+            writes_this_cell=cell.writes,
+            writes_this_session=account.writes,
+            risk=risk,
+            approved=approved,
+            kill_switch=False,
+            has_idempotency_key=has_idempotency_key,
+            argument_bytes=argument_bytes,
+            host=host,
+        )
         return self.authorizer.decide(Request(cell.principal, action, resource, scope, context))
 
     async def reserve(self, wanted: Usage, account: Account, cell: Cell) -> Reservation:

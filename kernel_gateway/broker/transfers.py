@@ -5,6 +5,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import httpx2
+
+from catalog.operation import Effect
+from catalog.risk import RISK_OF_EFFECT
 from kernel_gateway.audit.events import BlobMoved
 from kernel_gateway.broker.cell import Account, Cell
 from kernel_gateway.broker.services import Services, insist
@@ -84,7 +88,19 @@ class Transfers:
         if not isinstance(id_, str):
             raise GatewayError("invalid", "`handle` must be the id of a blob")
         handle = self._services.handles.look(id_, account.organisation, account.session_id, direction)
-        insist(self._services.decide("blob", handle.server, handle.scope, account, cell))
+        risk, host = RISK_OF_EFFECT[Effect(direction)], httpx2.URL(handle.url).netloc.decode()
+        insist(
+            self._services.decide(
+                f"blob_{direction}",
+                handle.server,
+                handle.scope,
+                account,
+                cell,
+                approved=True,  # with the call that gave the handle
+                risk=risk,
+                host=host,
+            )
+        )
         return handle
 
     @contextmanager

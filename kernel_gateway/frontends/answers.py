@@ -7,6 +7,7 @@ from typing import Any
 
 from mcp.types import CallToolResult, ContentBlock, ImageContent, TextContent
 
+from kernel_gateway.approvals.pending import moment
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends.images import Pictures
 from kernel_gateway.frontends.mcp_settings import McpSettings
@@ -14,7 +15,7 @@ from kernel_gateway.frontends.schema import STATUS_OF_CODE
 from kernel_gateway.frontends.shares import shares
 from kernel_gateway.frontends.text import clip, execute_text, line, search_text
 from kernel_gateway.search import SearchAnswer
-from kernel_gateway.sessions.result import CellError, ExecuteResult
+from kernel_gateway.sessions.result import Approval, CellError, ExecuteResult, Reviewed
 
 _NOTES_CHARS = 1_000  # of the readable block, kept free for what is said about pictures
 _WARNING_CHARS = 100  # of those, kept free for the line that says what protects nobody
@@ -107,6 +108,8 @@ def execute_structured(result: ExecuteResult) -> dict[str, Any]:
             }
             for call in result.calls
         ],
+        "review": result.reviewed and _review(result.reviewed),
+        "approval": result.approval and _approval(result.approval),
         "state": {"lost": list(result.lost)} if result.lost else None,
         "truncated": result.truncated,
         "code": result.code,
@@ -117,6 +120,23 @@ def execute_structured(result: ExecuteResult) -> dict[str, Any]:
     if result.retry_after is not None:
         said["retry_after"] = result.retry_after
     return said
+
+
+def _review(reviewed: Reviewed) -> dict[str, Any]:
+    review = reviewed.review
+    return {
+        "operations": list(review.operations),
+        "effects": [str(effect) for effect in review.effects],
+        "risk": str(review.risk),
+        "explanation": _well_formed(review.explanation),
+        "violations": [line(f"line {each.line}: {each.message}") for each in review.violations],
+        "reasons": [line(reason) for reason in reviewed.reasons],
+    }
+
+
+def _approval(approval: Approval) -> dict[str, Any]:
+    token = {"token": approval.token} if approval.token else {}
+    return {"id": approval.id, **token, "expires_at": moment(approval.expires_at)}
 
 
 def _well_formed(text: str) -> str:

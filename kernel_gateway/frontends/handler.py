@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol
 from tornado import web
 from tornado.http1connection import HTTP1Connection
 
+from kernel_ext.wire import is_dense
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.crash import crashed
 from kernel_gateway.errors import CODES, GatewayError
@@ -85,6 +86,8 @@ class Handler(web.RequestHandler):
         check_query(self.request.query_arguments)
         if len(self.request.body) > settings.max_body_bytes:
             raise GatewayError("too_large", f"the body is larger than {settings.max_body_bytes} bytes; send less")
+        if is_dense(self.request.body, settings.max_body_values):
+            raise GatewayError("too_large", f"the body has more than {settings.max_body_values} values; send fewer")
         if not self.public:
             caller = await self.door.verifier.verify(bearer(headers.get("Authorization")))
             self.principal = replace(caller, front_end=self.front_end)
@@ -177,7 +180,7 @@ class NotFound(Handler):
         raise GatewayError(
             "not_found",
             "there is nothing at this path; there are "
-            f"/mcp, /v1/sessions, /v1/switch, /healthz, /readyz, {METADATA_PATH}",
+            f"/mcp, /v1/sessions, /v1/approvals, /v1/switch, /healthz, /readyz, {METADATA_PATH}",
         )
 
 

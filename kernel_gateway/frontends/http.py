@@ -11,7 +11,7 @@ from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
-from kernel_gateway.frontends import rest
+from kernel_gateway.frontends import approvals, rest
 from kernel_gateway.frontends.admission import Admission
 from kernel_gateway.frontends.asgi import AsgiApp
 from kernel_gateway.frontends.challenge import METADATA_PATH, TOOL_SCOPES, metadata
@@ -23,7 +23,7 @@ from kernel_gateway.frontends.switch import ROUTE, Operators, SwitchHandler
 access = logging.getLogger("kernel_gateway.access")
 
 
-class Gateway(rest.Sessions, Protocol):
+class Gateway(rest.Sessions, approvals.Approvals, Protocol):
     """What the routes need of the outer door."""
 
     def ready(self) -> tuple[bool, list[str]]: ...
@@ -89,6 +89,7 @@ def application(
         (r"/healthz", Health, {"door": door}),
         (r"/readyz", Ready, {"door": door, "gateway": gateway}),
         *rest.routes(door, gateway),
+        *approvals.routes(door, gateway),
         (ROUTE, SwitchHandler, {"door": door, "operators": operators}),
     ]
     return _Routes(

@@ -26,7 +26,9 @@ Work with two tools: `search` finds API operations, `execute` runs Python cells 
 8. A call you may have to send again (long, or over a poor connection) gets a `request_id`; it never runs twice.
 9. When the result says `lost`, the kernel died: its variables are gone, so start again from the first cell.
 10. A photograph to try things on: `matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)` is its path.
-11. Say at the end what you did and what each changing call came to.
+11. What cannot be undone needs a yes. `approval_required`: ask the user, then send the same cell again with its
+    `approval_token` and `session_id`. `paused`: send the same call again, it goes on. `validate_only` tells before.
+12. Say at the end what you did and what each changing call came to.
 """
 _TASK = "\nThe task, as the user wrote it:\n\n"
 

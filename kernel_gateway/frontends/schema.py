@@ -7,9 +7,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends.text import MAX_TIMEOUT_SECONDS, line
+from kernel_gateway.policy.risk import Risk
 
 MAX_CODE_BYTES = 64 * 1024  # the contract's; the static review of later issues reads this much and no more
 _MAX_NAME_CHARS = 128  # a session or request id: longer than any we mint, short enough for a log line and an index
+MAX_TOKEN_CHARS = 512  # an approval token has 130
 _ECHO_CHARS = 40  # how much of a refused value is shown again
 
 
@@ -63,6 +65,17 @@ class ExecuteArguments(_Arguments):
             description="Your own id. Sent again with the same code and session, it joins or returns that run.",
         ),
     ] = ""
+    validate_only: Annotated[
+        bool,
+        Field(description="Runs nothing: says what the cell would do, whether it may, and gives an approval token."),
+    ] = False
+    approval_token: Annotated[
+        str,
+        Field(
+            max_length=MAX_TOKEN_CHARS,
+            description="What validate_only or approval_required returned; for this very cell in its session, once.",
+        ),
+    ] = ""
 
 
 A = TypeVar("A", bound=_Arguments)
@@ -85,6 +98,7 @@ _COMPLAINTS = {
     "string_unicode": "must be valid Unicode",
     "string_too_short": "must have at least {min_length} character",
     "string_too_long": "must have at most {max_length} characters",
+    "bool_type": "must be true or false",
     "int_type": "must be an integer",
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
@@ -122,11 +136,23 @@ def _without_title(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 # The contract's word for each code that the doors raise. `lost` stands for every failure after which the caller
-# cannot know what its session holds, or cannot have one. `paused` and `approval_required` come with approvals.
+# cannot know what its session holds, or cannot have one. `approval_required` is a code inside a cell only: outside it
+# is a status.
 STATUS_OF_CODE = {
     "unauthenticated": "denied",
     "denied": "denied",
+    "approval_required": "denied",
     "misdirected": "denied",
+    "plan_exceeded": "denied",
+    "approval_denied": "denied",
+    "approval_changed": "denied",
+    "approval_session": "denied",
+    "approval_used": "denied",
+    "approval_expired": "denied",
+    "approval_catalog": "denied",
+    "approval_policy": "denied",
+    "approval_state": "denied",
+    "approval_invalid": "denied",
     "disabled": "disabled",
     "invalid": "invalid",
     "conflict": "invalid",
@@ -148,6 +174,8 @@ EXECUTE_STATUSES = (
     "error",
     "timeout",
     "interrupted",
+    "paused",
+    "approval_required",
     "denied",
     "disabled",
     "limited",
@@ -237,6 +265,29 @@ EXECUTE_OUTPUT: dict[str, Any] = {
                 },
                 "required": ["operation", "status", "duration_ms", "replayed"],
             },
+        },
+        "review": {
+            "type": "object",
+            "description": "What was read in a cell that did not run.",
+            "properties": {
+                "operations": {"type": "array", "items": _STRING, "description": "What it can call."},
+                "effects": {"type": "array", "items": _STRING},
+                "risk": {"type": "string", "enum": [str(risk) for risk in Risk]},
+                "explanation": {"type": "string", "description": "What it would do, in plain words."},
+                "violations": {"type": "array", "items": _STRING, "description": "What is wrong or suspicious in it."},
+                "reasons": {"type": "array", "items": _STRING, "description": "Why the policy decided as it did."},
+            },
+            "required": ["operations", "effects", "risk", "explanation", "violations", "reasons"],
+        },
+        "approval": {
+            "type": "object",
+            "description": "With paused: send the same call again to wait on. Else: what to run the cell with.",
+            "properties": {
+                "id": _STRING,
+                "token": {"type": "string", "description": "For approval_token of the same cell in its session."},
+                "expires_at": {"type": "string", "description": "RFC 3339, in UTC."},
+            },
+            "required": ["id", "expires_at"],
         },
         "state": {
             "type": "object",

@@ -24,6 +24,7 @@ class ServerSettings(Section):
     tls_certificate: Path | None = None  # PEM, chain included
     tls_key: Path | None = None
     behind_tls_proxy: bool = False  # a proxy in front terminates TLS and sets X-Forwarded-Proto
+    max_body_values: int = Field(default=10_000, ge=100)  # of JSON: an honest request has a few dozen
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)  # a cell is 64 KiB, six times that if all is escaped
     max_anonymous_body_bytes: int = Field(default=64 * 1024, ge=1024)  # what of a body is kept for nobody yet known
     max_header_bytes: int = Field(default=32 * 1024, ge=8 * 1024)  # a token of 8 KiB and everything else a client sends

@@ -190,8 +190,9 @@ def _is_declared(ctx: Context) -> bool:
 
 
 def _name(params: CallToolRequestParams) -> str:
-    """The same for a call that comes again, by its `request_id`; empty where it has none."""
+    """The same for a call that comes again, by its `request_id`; empty where it has none. An answer is another call."""
     arguments = params.arguments or {}
     if not arguments.get("request_id"):
         return ""
-    return hashlib.sha256(json.dumps([params.name, arguments], sort_keys=True).encode()).hexdigest()
+    said = json.dumps([params.name, arguments, params.request_state], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()

@@ -3,6 +3,7 @@
 import json
 import re
 
+from kernel_gateway.approvals.pending import moment
 from kernel_gateway.frontends.shares import shares
 from kernel_gateway.search import SearchAnswer
 from kernel_gateway.sessions.result import ExecuteResult
@@ -58,7 +59,7 @@ def execute_text(result: ExecuteResult, limit: int) -> str:
     head = [line(" · ".join(_status(result)))]
     if result.code:
         head.append(line(f"{result.code}: {result.message}"))
-    tail = [line(each) for each in _after(result)]
+    tail = [line(each) for each in (*_after(result), *_approval(result))]
     wanted = [(title, clip(visible(text), limit)) for title, text in _output(result) if text.strip()]
     fixed = sum(len(each) + 1 for each in head + tail) + sum(len(title) + 4 for title, _ in wanted)
     granted = shares([len(text) for _, text in wanted], limit - fixed)
@@ -76,6 +77,10 @@ def _status(result: ExecuteResult) -> list[str]:
 
 
 def _output(result: ExecuteResult) -> list[tuple[str, str]]:
+    if result.reviewed is not None:
+        review = result.reviewed.review
+        wrong = "\n".join(f"line {each.line}: {each.message}" for each in review.violations)
+        return [(f"review, risk {review.risk}", review.explanation), ("violations", wrong)]
     error = result.error
     raised = "" if error is None else error.traceback or f"{error.ename}: {error.evalue}"
     return [("stdout", result.stdout), ("stderr", result.stderr), ("result", result.result), ("error", raised)]
@@ -98,6 +103,22 @@ def _after(result: ExecuteResult) -> list[str]:
     if result.truncated:
         lines.append("note: the cell's output was over its limit and was cut")
     return lines
+
+
+def _approval(result: ExecuteResult) -> list[str]:
+    """Who has to do what now."""
+    approval = result.approval
+    if approval is None:
+        return []
+    until = f"{approval.id}, until {moment(approval.expires_at)}"
+    if result.status == "paused":
+        how = "approval_token" if approval.token else "the same arguments"
+        return [f"waits for an approval ({until}); send the same call again with {how} to go on and get its result"]
+    if result.status == "approval_required" and approval.pending is not None and approval.pending.approver == "person":
+        return [f"another person has to approve it ({until}); then send it again with this approval_token"]
+    if result.status == "approval_required":
+        return [f"ask the user; if they agree, send it again with this session_id and approval_token ({until})"]
+    return [f"it may run; the approval_token is for this very cell in this session ({until})"]
 
 
 def search_text(found: SearchAnswer, limit: int) -> str:

@@ -1,7 +1,8 @@
 """The gateway's end of the sixth channel: frames to messages, requests to a handler, answers back, interleaved.
 
 Everything the kernel sends is hostile input: its bounds are checked before it is parsed, its ids before they are used,
-and a kernel that breaks the protocol is finished (`broken` says why).
+and a kernel that breaks the protocol is finished (`broken` says why). What is half sent, either way, is held while a
+cell runs and there is room for it; then it is dropped, and the kernel told so.
 """
 
 import asyncio
@@ -9,11 +10,12 @@ import contextlib
 import logging
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from kernel_ext.wire import Decoder, Kind, Limits, Message, WireError, encode
 from kernel_gateway.crash import places
+from kernel_gateway.kernels.shares import BlobRoom, Portion
 
 log = logging.getLogger(__name__)
 
@@ -21,29 +23,57 @@ Handler = Callable[[Message], Awaitable[Message]]
 
 REQUESTS = frozenset({Kind.CALL, Kind.SEARCH, Kind.READ, Kind.WRITE})
 _ACCEPTS = REQUESTS | {Kind.READY, Kind.CLAIMED}
+_NO_ROOM = {"code": "limited", "message": "too many blobs are on their way; try again in a second", "retry_after": 1.0}
+_NO_CELL = {"code": "denied", "message": "the cell ended before the blob was through; send it from a running cell"}
 _READ_BYTES = 256 * 1024
 BROKE_PROTOCOL = "it broke the protocol of"
 
+COST_SECONDS = 0.0001
+"""What a message costs the event loop beyond its parsing, as it is charged to the kernel's portion."""
 SECONDS_PER_MESSAGE = 0.001
-"""Between two, on average: each costs the event loop 0.1 ms, so that a kernel takes a tenth of it from all others."""
+"""Between two, on average, however much room there is: so that a kernel takes a tenth of the event loop at most."""
 BURST_SECONDS = 0.1
 """A hundred messages may come at once: more than a cell may have under way."""
+
+
+class _Outgoing:
+    __slots__ = ("frames", "id", "sent")
+
+    def __init__(self, message: Message) -> None:
+        self.id, self.frames = message.id, encode(message)
+        self.sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def give_up(self, why: dict[str, Any]) -> None:
+        """Says so instead of the rest, unless all has left."""
+        if next(self.frames, None) is not None:
+            self.frames = encode(Message(Kind.ERROR, self.id, why))
 
 
 class Bridge:
     """Owns `sock`. `ready` and `broken` are futures: the kernel's own words, and why the channel ended."""
 
-    def __init__(self, sock: socket.socket, limits: Limits, max_concurrent: int, max_concurrent_reads: int) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        limits: Limits,
+        max_concurrent: int,
+        max_concurrent_reads: int,
+        portion: Portion,
+        room: BlobRoom,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[dict[str, Any]] = loop.create_future()
         self.broken: asyncio.Future[str] = loop.create_future()
         self._claimed: asyncio.Future[None] = loop.create_future()
-        self._sock, self._decoder = sock, Decoder(limits, _ACCEPTS)
+        self._sock, self._decoder = sock, Decoder(limits, _ACCEPTS, self._admit)
+        self._portion, self._room = portion, room
+        self._held: dict[int, int] = {}  # bytes of the room by the request that they belong to
+        self._in_cell = False
         # Both are held until the kernel has taken the answer: one that reads slowly, or not at all, fills no memory.
         self._slots, self._reads = asyncio.Semaphore(max_concurrent), asyncio.Semaphore(max_concurrent_reads)
         self._handler: Handler | None = None
         self._requests: dict[int, asyncio.Task[None]] = {}
-        self._outgoing: deque[tuple[Iterator[bytes], asyncio.Future[None]]] = deque()
+        self._outgoing: deque[_Outgoing] = deque()
         self._writable = asyncio.Event()
         self._paid_until = 0.0
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
@@ -58,19 +88,48 @@ class Bridge:
         await self._send(Message(Kind.CLAIM, 0, head))
         await self._claimed
 
+    def begin_cell(self) -> None:
+        """From here on blobs may be on their way."""
+        self._in_cell = True
+
+    def end_cell(self) -> None:
+        """Drops what is half sent, either way: nobody is left to wait for it."""
+        self._in_cell = False
+        for id_ in self._decoder.drop_open():
+            self._give_room(id_)
+        for each in self._outgoing:
+            if each.id in self._held:
+                each.give_up(_NO_CELL)
+                self._give_room(each.id)
+
+    def _admit(self, id_: int, size: int) -> bool:
+        return self._in_cell and id_ not in self._requests and self._take_room(id_, size)
+
+    def _take_room(self, id_: int, size: int) -> bool:
+        if id_ in self._held or not self._room.take(size):
+            return False
+        self._held[id_] = size
+        return True
+
+    def _give_room(self, id_: int) -> None:
+        self._room.give(self._held.pop(id_, 0))
+
     async def close(self) -> None:
         tasks = [*self._tasks, *self._requests.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for id_ in list(self._held):
+            self._give_room(id_)
         self._end("closed")
 
     async def _send(self, message: Message) -> None:
         """Until the last frame has left, or none can any more."""
-        sent = asyncio.get_running_loop().create_future()
-        self._outgoing.append((encode(message), sent))
+        outgoing = _Outgoing(message)
+        del message  # and its body, which the frames alone hold
+        self._outgoing.append(outgoing)
         self._writable.set()
-        either: set[asyncio.Future[Any]] = {sent, self.broken}
+        either: set[asyncio.Future[Any]] = {outgoing.sent, self.broken}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
 
     async def _read(self) -> None:
@@ -78,8 +137,14 @@ class Bridge:
         self._sock.setblocking(False)
         try:
             while data := await loop.sock_recv(self._sock, _READ_BYTES):
-                for message in self._decoder.feed(data):
+                began = self._portion.clock()
+                messages = self._decoder.feed(data)
+                if not self._portion.charge(self._portion.clock() - began):
+                    await self._portion.turn()
+                for message in messages:
                     await self._dispatch(message)
+                    if not self._portion.charge(COST_SECONDS):
+                        await self._portion.turn()
                     if pause := self._pause(loop.time()):
                         await asyncio.sleep(pause)
                 await asyncio.sleep(0)  # a kernel that never stops sending still lets everybody else run
@@ -103,12 +168,12 @@ class Bridge:
                 if not self._outgoing:
                     self._writable.clear()
                     continue
-                frames, sent = self._outgoing.popleft()
-                if (frame := next(frames, None)) is not None:
-                    self._outgoing.append((frames, sent))
+                outgoing = self._outgoing.popleft()
+                if (frame := next(outgoing.frames, None)) is not None:
+                    self._outgoing.append(outgoing)
                     await loop.sock_sendall(self._sock, frame)
-                elif not sent.done():
-                    sent.set_result(None)
+                elif not outgoing.sent.done():
+                    outgoing.sent.set_result(None)
         except OSError as error:
             self._end(f"the channel failed: {error.strerror}")
 
@@ -117,25 +182,40 @@ class Bridge:
             self.ready.set_result(message.head)
         elif message.kind is Kind.CLAIMED and self._handler is not None and not self._claimed.done():
             self._claimed.set_result(None)
-        elif message.kind in REQUESTS and self._handler is not None and message.id not in self._requests:
+        elif self._is_request(message):
             await self._slots.acquire()  # the kernel waits, unread, while too many of its requests are worked on
             task = asyncio.create_task(self._answer(self._handler, message))
             self._requests[message.id] = task
         else:
             raise WireError(f"{message!r} out of turn")
 
-    async def _answer(self, handler: Handler, message: Message) -> None:
+    def _is_request(self, message: Message) -> bool:
+        kinds = REQUESTS | {Kind.DROPPED}
+        return message.kind in kinds and self._handler is not None and message.id not in self._requests
+
+    async def _answer(self, handler: Handler | None, message: Message) -> None:
         id_, reads = message.id, message.kind is Kind.READ
         try:
             async with self._reads if reads else contextlib.nullcontext():
                 answer = await self._handled(handler, message)
                 del message  # and its body, which is done with
-                await self._send(answer)
+                self._give_room(id_)
+                if answer.body and not (self._in_cell and self._take_room(id_, len(answer.body))):
+                    answer = self._dropped(id_)
+                sending = self._send(answer)
+                del answer
+                await sending
         finally:
+            self._give_room(id_)
             del self._requests[id_]
             self._slots.release()
 
-    async def _handled(self, handler: Handler, message: Message) -> Message:
+    def _dropped(self, id_: int) -> Message:
+        return Message(Kind.ERROR, id_, _NO_ROOM if self._in_cell else _NO_CELL)
+
+    async def _handled(self, handler: Handler | None, message: Message) -> Message:
+        if handler is None or message.kind is Kind.DROPPED:
+            return self._dropped(message.id)
         try:
             return await handler(message)
         except Exception as error:

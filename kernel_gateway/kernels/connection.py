@@ -7,6 +7,7 @@ from kernel_gateway.kernels.messages import Signer
 from kernel_gateway.kernels.outputs import Outputs
 from kernel_gateway.kernels.run import Run
 from kernel_gateway.kernels.settings import KernelSettings
+from kernel_gateway.kernels.shares import Portion
 from kernel_gateway.kernels.sockets import KernelSockets
 from kernel_gateway.kernels.stream import Stream
 from kernel_gateway.kernels.zmtp import SUBSCRIBE_TO_ALL, Bounds
@@ -18,15 +19,15 @@ class Connection:
     `lost` resolves when the kernel's end of a stream is gone or broke the protocol. `key` comes with the claim.
     """
 
-    def __init__(self, settings: KernelSettings) -> None:
+    def __init__(self, settings: KernelSettings, portion: Portion) -> None:
         self._loop = asyncio.get_running_loop()
         self.welcomed: asyncio.Future[None] = self._loop.create_future()
         self.lost: asyncio.Future[str] = self._loop.create_future()
         self._settings = settings
         bounds = Bounds(settings.max_message_bytes, settings.max_message_parts)
-        self._shell = Stream("shell", "DEALER", bounds, self._on_shell, self._on_lost)
-        self._iopub = Stream("iopub", "SUB", bounds, self._on_iopub, self._on_lost)
-        self._control = Stream("control", "DEALER", bounds, lambda _: None, self._on_lost)
+        self._shell = Stream("shell", "DEALER", bounds, portion, self._on_shell, self._on_lost)
+        self._iopub = Stream("iopub", "SUB", bounds, portion, self._on_iopub, self._on_lost)
+        self._control = Stream("control", "DEALER", bounds, portion, lambda _: None, self._on_lost)
         self._signer: Signer | None = None
         self._run: Run | None = None
 

@@ -12,10 +12,12 @@ from kernel_ext.wire import Limits
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.bridge import BROKE_PROTOCOL, Bridge, Handler
 from kernel_gateway.kernels.connection import Connection
+from kernel_gateway.kernels.deadline import Deadline
 from kernel_gateway.kernels.launchers import KernelProcess, Launcher
 from kernel_gateway.kernels.outputs import Outputs
 from kernel_gateway.kernels.run import Run
 from kernel_gateway.kernels.settings import KernelSettings
+from kernel_gateway.kernels.shares import Portion, Shares
 from kernel_gateway.kernels.sockets import KernelSockets
 
 log = logging.getLogger(__name__)
@@ -40,15 +42,19 @@ class Kernel:
     """
 
     def __init__(
-        self, process: KernelProcess, sockets: KernelSockets, connection: Connection, settings: KernelSettings
+        self,
+        process: KernelProcess,
+        sockets: KernelSockets,
+        connection: Connection,
+        bridge: Bridge,
+        settings: KernelSettings,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.died: asyncio.Future[str] = loop.create_future()
         self.gone: asyncio.Future[None] = loop.create_future()
         self._process, self._sockets, self._connection, self._settings = process, sockets, connection, settings
+        self._bridge = bridge
         self._cleanup: asyncio.Task[None] | None = None
-        limits = Limits(max_body_bytes=settings.max_blob_bytes)
-        self._bridge = Bridge(sockets.channel, limits, settings.max_concurrent_requests, settings.max_concurrent_reads)
         self._watcher = asyncio.create_task(self._watch(), name="kernel-watch")
 
     def __repr__(self) -> str:
@@ -57,9 +63,14 @@ class Kernel:
         return f"<Kernel pid={self._process.pid} {state}>"
 
     @classmethod
-    async def start(cls, launcher: Launcher, settings: KernelSettings) -> "Kernel":
-        """A kernel nobody has claimed. Raises GatewayError("sandbox") where it does not come up in time."""
-        sockets, connection = KernelSockets.open(), Connection(settings)
+    async def start(cls, launcher: Launcher, settings: KernelSettings, shares: Shares | None = None) -> "Kernel":
+        """A kernel nobody has claimed. Raises GatewayError("sandbox") where it does not come up in time.
+
+        `shares` is what it has in common with the others of its gateway; alone it has its own.
+        """
+        shares = shares or Shares(settings)
+        portion = Portion(shares.loop)
+        sockets, connection = KernelSockets.open(), Connection(settings, portion)
         try:
             await connection.open(sockets)
             process = await launcher.launch(sockets.fds())
@@ -68,7 +79,10 @@ class Kernel:
             sockets.close()
             raise
         sockets.release()
-        kernel = cls(process, sockets, connection, settings)
+        limits = Limits(max_body_bytes=settings.max_blob_bytes)
+        most, most_reads = settings.max_concurrent_requests, settings.max_concurrent_reads
+        bridge = Bridge(sockets.channel, limits, most, most_reads, portion, shares.blobs)
+        kernel = cls(process, sockets, connection, bridge, settings)
         try:
             async with asyncio.timeout(settings.start_seconds):
                 is_up = await kernel._is_up()
@@ -107,18 +121,21 @@ class Kernel:
             raise GatewayError("sandbox", message) from None
         self._connection.identify(key.encode())
 
-    async def run(self, code: str, deadline_seconds: float, stop: "asyncio.Future[None]") -> Outcome:
+    async def run(self, code: str, deadline: Deadline | float, stop: "asyncio.Future[None]") -> Outcome:
         """Runs a cell. At the deadline, or when `stop` is set, it is interrupted; if it goes on its kernel is killed.
 
-        Never raises for what the cell or the kernel does.
+        A deadline in seconds is one that nobody stops. Never raises for what the cell or the kernel does.
         """
         outputs = Outputs(self._settings.max_text_bytes, self._settings.max_images)
         if stop.done():
             return Outcome("interrupted", outputs)
         run = self._connection.execute(code, outputs)
+        self._bridge.begin_cell()
         ends: set[asyncio.Future[Any]] = {run.ended, self.died}
+        clock = deadline if isinstance(deadline, Deadline) else Deadline(deadline)
+        clock.start()
         try:
-            await asyncio.wait(ends | {stop}, timeout=deadline_seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends | {stop, clock.passed}, return_when=asyncio.FIRST_COMPLETED)
             stopped = "interrupted" if stop.done() else "timeout"
             early = any(end.done() for end in ends)
             if not early:
@@ -129,6 +146,8 @@ class Kernel:
             await self.stop("it ignored the interrupt")
             return Outcome("lost" if early else stopped, outputs, self.died.result())
         finally:
+            clock.stop()
+            self._bridge.end_cell()
             self._connection.finish(run)
 
     async def _insist(self, run: Run, ends: set[asyncio.Future[Any]]) -> None:

@@ -8,7 +8,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from kernel_gateway.crash import places
@@ -16,31 +16,11 @@ from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.settings import PoolSettings
+from kernel_gateway.kernels.sources import Source, Sources
 
 log = logging.getLogger(__name__)
 
 RETRY_FIRST_SECONDS, RETRY_LAST_SECONDS = 0.25, 30.0  # a template that was killed is back at once, a broken host later
-RETRY_FULL_SECONDS = 30.0  # an organisation that is idle gives its template up within minutes
-
-
-@dataclass(eq=False, slots=True)
-class Source:
-    """A launcher, whose template serves one organisation (none yet: ""), and the kernels that came from it."""
-
-    launcher: Launcher
-    born_at: float
-    used_at: float
-    organisation: str = ""
-    ready: deque[Kernel] = field(default_factory=deque)
-    waiting: "deque[asyncio.Future[Kernel]]" = field(default_factory=deque)
-    living: set[Kernel] = field(default_factory=set)
-    started: int = 0
-    starting: int = 0
-    retired: bool = False
-
-    def __repr__(self) -> str:
-        state = "retired" if self.retired else self.organisation or "nobody's"
-        return f"<Source {state}: {len(self.ready)} ready of {len(self.living)}, {self.started} started>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +40,10 @@ class Pool:
         start_kernel: Callable[[Launcher], Awaitable[Kernel]],
         settings: PoolSettings,
         clock: Callable[[], float] = time.monotonic,
+        version: Callable[[], str] = lambda: "",
     ) -> None:
-        self._new_launcher, self._start_kernel = new_launcher, start_kernel
-        self._settings, self._clock = settings, clock
-        self._sources: list[Source] = []
+        self._start_kernel, self._settings, self._clock = start_kernel, settings, clock
+        self._sources = Sources(new_launcher, settings, clock, version)
         self._tasks: set[asyncio.Task[None]] = set()
         self._refilling: set[Source] = set()
         self._tending: asyncio.Task[None] | None = None
@@ -76,7 +56,7 @@ class Pool:
         """Warms the first template before anybody comes."""
         self._closed = asyncio.get_running_loop().create_future()
         if self._settings.ready:
-            self._do(self._refill(self._new_source()))
+            self._do(self._refill(self._sources.new()))
         self._tending = asyncio.create_task(self._tend(), name="pool")
 
     async def take(self, organisation: str) -> Kernel:
@@ -93,91 +73,29 @@ class Pool:
 
     def assign(self, organisation: str) -> Assignment:
         """Raises GatewayError("limited") where every template is in use by another organisation."""
-        close = [source for source in self._sources if self._is_spent(source)]
-        for source in close:
-            source.retired = True
-        source = self._source_of(organisation, close)
+        sources = self._sources
+        close = sources.retire()
+        source = sources.of(organisation, close)
         source.organisation, source.used_at = organisation, self._clock()
-        kernel = self._next_ready(source)
-        refill = [source]
-        if len({each.organisation for each in self._living()}) > 1 and (spare := self._spare()) is not None:
-            refill.append(spare)  # where one organisation followed another, more may
-        return Assignment(source, kernel, tuple(refill), tuple(close))
-
-    def recycle(self) -> None:
-        """Every later kernel comes from a new template. Those that live are left alone, and end with their sessions."""
-        for source in self._living():
-            source.retired = True
-            self._do(self._close(source))
-        if self._settings.ready:
-            self._do(self._refill(self._new_source()))
+        kernel = source.next_ready()
+        spare = sources.spare()
+        return Assignment(source, kernel, (source, spare) if spare else (source,), tuple(close))
 
     async def close(self) -> None:
-        for source in self._sources:
+        for source in self._sources.all:
             source.retired = True  # nothing is filled again
         if self._tending is not None and self._closed is not None and not self._closed.done():
             self._tending.cancel()
             self._closed.set_result(None)
         await self._settled()  # what is being started is let come up: it ends the cleaner
-        kernels = [kernel for source in self._sources for kernel in source.living]
+        kernels = [kernel for source in self._sources.all for kernel in source.living]
         await asyncio.gather(*(kernel.stop("the gateway stopped") for kernel in kernels))
         await self._settled()  # the last kernel of a template takes it along
-        await asyncio.gather(*(self._close(source) for source in list(self._sources)))
+        await asyncio.gather(*(self._close(source) for source in list(self._sources.all)))
 
     async def _settled(self) -> None:
         while self._tasks:
             await asyncio.wait(self._tasks)
-
-    def _living(self) -> list[Source]:
-        return [source for source in self._sources if not source.retired]
-
-    def _source_of(self, organisation: str, close: list[Source]) -> Source:
-        for wanted in (organisation, ""):
-            for source in self._living():
-                if source.organisation == wanted:
-                    return source
-        self._make_room(close)
-        if len(self._living()) >= self._settings.max_templates:
-            message = "too many organisations have kernels at once; try again later"
-            raise GatewayError("limited", message, retry_after=RETRY_FULL_SECONDS)
-        return self._new_source()
-
-    def _make_room(self, close: list[Source]) -> None:
-        """Gives up the template that was idle for longest, where there is one."""
-        idle = [source for source in self._living() if not self._lent(source)]
-        if idle and len(self._living()) >= self._settings.max_templates:
-            oldest = min(idle, key=lambda source: source.used_at)
-            oldest.retired = True
-            close.append(oldest)
-
-    def _spare(self) -> Source | None:
-        """A template that is nobody's yet, for the next new organisation; None where there is one or no room."""
-        living = self._living()
-        if any(not source.organisation for source in living) or len(living) >= self._settings.max_templates:
-            return None
-        return self._new_source()
-
-    def _new_source(self) -> Source:
-        source = Source(self._new_launcher(), self._clock(), self._clock())
-        self._sources.append(source)
-        return source
-
-    def _next_ready(self, source: Source) -> Kernel | None:
-        alive = (kernel for kernel in source.ready if not kernel.died.done())
-        if (kernel := next(alive, None)) is not None:
-            source.ready.remove(kernel)
-        return kernel
-
-    def _lent(self, source: Source) -> int:
-        return len(source.living) - len(source.ready) + source.starting
-
-    def _is_spent(self, source: Source) -> bool:
-        """Old, or used often: siblings share their address layout, so a template is not kept for ever."""
-        settings, now = self._settings, self._clock()
-        too_old = now - source.born_at > settings.template_seconds
-        idle = not self._lent(source) and now - source.used_at > settings.idle_template_seconds
-        many = source.started >= settings.max_kernels_per_template
-        return not source.retired and bool(source.organisation) and (too_old or many or idle)
 
     async def _next(self, source: Source) -> Kernel:
         """The next kernel that comes up, whoever it was started for: a start that is under way is not begun again."""
@@ -197,14 +115,14 @@ class Pool:
         try:
             kernel = await self._start(source)
         except Exception as error:
-            if (waiter := self._first_waiting(source)) is None:
+            if (waiter := source.first_waiting()) is None:
                 raise
             waiter.set_exception(error)
         else:
             self._hand_over(source, kernel)
 
     def _hand_over(self, source: Source, kernel: Kernel) -> None:
-        if (waiter := self._first_waiting(source)) is not None:
+        if (waiter := source.first_waiting()) is not None:
             waiter.set_result(kernel)
         elif source.retired or len(source.ready) >= self._settings.ready:
             self._do(kernel.stop("nobody waits for it"))
@@ -212,17 +130,15 @@ class Pool:
             source.ready.append(kernel)
             kernel.died.add_done_callback(partial(self._lost, source, kernel))
 
-    def _first_waiting(self, source: Source) -> "asyncio.Future[Kernel] | None":
-        while source.waiting:
-            if not (waiter := source.waiting.popleft()).done():
-                return waiter
-        return None
-
     async def _start(self, source: Source) -> Kernel:
         source.starting += 1
         source.started += 1
         try:
             kernel = await self._start_kernel(source.launcher)
+        except BaseException:
+            if source.retired:
+                self._do(self._close(source))
+            raise
         finally:
             source.starting -= 1
         source.living.add(kernel)
@@ -231,7 +147,7 @@ class Pool:
 
     def _buried(self, source: Source, kernel: Kernel) -> None:
         source.living.discard(kernel)
-        if source.retired and not source.living and source in self._sources:
+        if source.retired and not source.living and source in self._sources.all:
             self._do(self._close(source))
 
     def _lost(self, source: Source, kernel: Kernel, _: object) -> None:
@@ -272,17 +188,24 @@ class Pool:
         """Ends what nobody uses; the template stays until the last session's kernel is gone."""
         ready, source.ready = source.ready, deque()
         await asyncio.gather(*(kernel.stop("its template was retired") for kernel in ready))
-        if not source.living and not source.starting and source in self._sources:
-            self._sources.remove(source)
+        if not source.living and not source.starting and source in self._sources.all:
+            self._sources.all.remove(source)
             await source.launcher.close()
 
     async def _tend(self) -> None:
         while True:
             await asyncio.sleep(self._settings.tend_seconds)
-            for source in self._sources:
-                if self._is_spent(source):
-                    source.retired = True
-                    self._do(self._close(source))
+            self._replace()
+
+    def _replace(self) -> None:
+        """What is old, idle or of another image than there is now. One is warm again before anybody comes."""
+        for source in self._sources.retire():
+            self._do(self._close(source))
+        if self._settings.ready and not self._sources.living():
+            self._do(self._warm())
+
+    async def _warm(self) -> None:
+        await self._refill(self._sources.new())
 
     def _do(self, work: "Awaitable[None]") -> None:
         task = asyncio.ensure_future(work)

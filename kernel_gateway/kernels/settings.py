@@ -16,6 +16,8 @@ class PoolSettings(Section):
     """Kept ready per template: sessions that start at once take them; about 7 MB each. 0: start on demand."""
     max_templates: int = Field(8, ge=1)
     """One an organisation, about 100 MB each; idle ones are given up for others."""
+    max_retired_templates: int = Field(8, ge=0)
+    """Replaced, and kept for the sessions whose kernels came from them. At so many, others are kept in use longer."""
     max_kernels_per_template: int = Field(1000, ge=1)
     """Then it is replaced: kernels of one template share their address layout and hash seed."""
     template_seconds: float = Field(6 * 3600.0, gt=0)
@@ -62,3 +64,7 @@ class KernelSettings(Section):
     """Blobs on their way into one kernel at once; each is in memory until the kernel has taken it."""
     max_blob_bytes: int = Field(50 * MIB, ge=1024)
     """One blob over the sixth channel."""
+    max_blob_bytes_of_all: int = Field(512 * MIB, ge=1024)
+    """Held for all kernels together, half sent or not yet taken: ten of the largest. More are refused: try again."""
+    loop_share: float = Field(0.25, gt=0, le=1)
+    """Of the event loop's time, for all kernels together that send more than a little: a flood leaves the rest."""

@@ -1,6 +1,7 @@
 """The kernel's five listening sockets and its sixth channel, opened here and inherited by the kernel.
 
-No folder is shared with the sandbox and no socket is created in it; the paths lead only from this process.
+No folder is shared with the sandbox and no socket is created in it; the paths lead only from this process, and are not
+what a kernel reads as its sockets' names.
 """
 
 import os
@@ -27,11 +28,13 @@ class KernelSockets:
         # A Unix socket's path holds at most 107 bytes, so the folder's name is short.
         folder = Path(tempfile.mkdtemp(prefix=owned("")))
         inherited = {}
+        inside = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         for port, name in enumerate(CHANNELS, start=1):
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            sock.bind(str(folder / f"k-{port}"))
+            sock.bind(f"/proc/self/fd/{inside}/k-{port}")  # the name that getsockname() tells for ever
             sock.listen(8)
             inherited[name] = sock
+        os.close(inside)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         inherited["channel"] = theirs
         return cls(folder, inherited, ours)

@@ -1,11 +1,13 @@
 """The kill switch in front of an authorizer: one place, so that neither door can forget it."""
 
+import hashlib
+
 from kernel_gateway.limits.switch import Switch
 from kernel_gateway.policy.request import Authorizer, Decision, Request
 
 # What remains while everything is off: to see, to end, and to switch on again. Any other action stops.
 STILL_ALLOWED = frozenset(("read", "interrupt", "delete", "admin"))
-_OF_A_SERVER = frozenset(("call", "blob"))  # their resource is an operation's id or a server's name
+_OF_A_SERVER = frozenset(("call", "blob_read", "blob_write"))  # their resource is an operation's id or a server's name
 
 
 class Switched:
@@ -13,6 +15,11 @@ class Switched:
 
     def __init__(self, authorizer: Authorizer, switch: Switch) -> None:
         self._authorizer, self._switch = authorizer, switch
+
+    @property
+    def digest(self) -> str:
+        """Also of the switch: what was approved before it was set is void."""
+        return hashlib.sha256(f"{self._authorizer.digest} {self._switch.epoch}".encode()).hexdigest()
 
     def decide(self, request: Request) -> Decision:
         if request.action not in STILL_ALLOWED:

@@ -7,6 +7,7 @@ Source: https://docs.kernel.org/admin-guide/cgroup-v2.html and .../cgroup-v1/.
 
 import asyncio
 import logging
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ _REMOVE_ATTEMPTS, _REMOVE_PAUSE_SECONDS = 200, 0.01  # a cgroup is busy for mill
 
 @dataclass(frozen=True, slots=True)
 class CgroupLimits:
-    """`cpus` in whole processors; `cpu_weight` as in version 2: 1 to 10,000, where 100 is what everyone else has."""
+    """`cpus` in whole processors, or infinite; `cpu_weight` as in version 2: 1 to 10,000, where others have 100."""
 
     memory_bytes: int
     tasks: int
@@ -33,11 +34,12 @@ class CgroupLimits:
 
     def files(self, version: int, controller: str) -> Mapping[str, str]:
         """What to write where, in order."""
-        quota, weight = round(self.cpus * PERIOD_MICROSECONDS), self.cpu_weight
+        weight, endless = self.cpu_weight, self.cpus == math.inf
+        quota = 0 if endless else round(self.cpus * PERIOD_MICROSECONDS)
         written: dict[tuple[int, str], dict[str, object]] = {
             (2, "memory"): {"memory.max": self.memory_bytes, "memory.swap.max": 0, "memory.oom.group": 1},
             (2, "pids"): {"pids.max": self.tasks},
-            (2, "cpu"): {"cpu.max": f"{quota} {PERIOD_MICROSECONDS}", "cpu.weight": weight},
+            (2, "cpu"): {"cpu.max": f"{'max' if endless else quota} {PERIOD_MICROSECONDS}", "cpu.weight": weight},
             (1, "memory"): {
                 "memory.limit_in_bytes": self.memory_bytes,
                 "memory.memsw.limit_in_bytes": self.memory_bytes,
@@ -45,7 +47,7 @@ class CgroupLimits:
             (1, "pids"): {"pids.max": self.tasks},
             (1, "cpu"): {
                 "cpu.cfs_period_us": PERIOD_MICROSECONDS,
-                "cpu.cfs_quota_us": quota,
+                "cpu.cfs_quota_us": -1 if endless else quota,
                 "cpu.shares": max(2, weight * 1024 // 100),
             },
         }

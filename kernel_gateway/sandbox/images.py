@@ -28,8 +28,7 @@ class KernelImage:
         A relative `folder` is looked for beside the package, then in the working folder: a client may start the
         command in a project that brings a `build/kernel` of its own.
         """
-        if (_BESIDE / folder / MANIFEST).exists():
-            folder = _BESIDE / folder  # an absolute folder stays as it is
+        folder = _found(folder)
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -42,6 +41,19 @@ class KernelImage:
         if manifest["sources"] != sources_digest():
             raise ConfigError(f"the kernel image in `{folder}` holds another version of kernel_ext; run `make install`")
         return cls((folder / PACKAGES).resolve(), manifest["digest"])
+
+
+def present_digest(folder: Path) -> str:
+    """Of the image that is in `folder` now; nothing while there is none, because it is being built."""
+    try:
+        return str(json.loads((_found(folder) / MANIFEST).read_text(encoding="utf-8"))["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _found(folder: Path) -> Path:
+    """An absolute folder stays as it is."""
+    return _BESIDE / folder if (_BESIDE / folder / MANIFEST).exists() else folder
 
 
 def sources_folder() -> Path:

@@ -41,8 +41,13 @@ class SandboxSettings(Section):
     """RLIMIT_NOFILE: a kernel starts with about 40."""
     processes: int = Field(256, ge=32)
     """RLIMIT_NPROC and the cgroup's tasks, threads included. Linux does not enforce the first for uid 0."""
-    memory_bytes: int = Field(1024 * MIB, ge=128 * MIB)
-    """Of its cgroup, files in its home included: ten times what numpy, pandas and Pillow need before they hold data."""
+    memory_bytes: int = Field(512 * MIB, ge=128 * MIB)
+    """Of its cgroup, files in its home included. What it shares with its template counts there, so all is for data: a
+    table of 200 MB and a copy. Twice as much takes twice as long to fill, and with that to die of."""
+    template_memory_bytes: int = Field(1024 * MIB, ge=256 * MIB)
+    """Of a template's cgroup: about 75 MB, and 2.3 MB for each living kernel, which it touched before it left."""
+    template_processes: int = Field(2048, ge=64)
+    """Tasks of a template's cgroup: a hundred children at once, before each has moved to its own, have ten threads."""
     cpus: float = Field(1.0, ge=0.1, le=64)
     """Of its cgroup, in processors: a Python kernel runs one thread at a time, so one is what it can use."""
     cpu_weight: int = Field(25, ge=1, le=10_000)

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from kernel_gateway.approvals.pending import Pending
 from kernel_gateway.broker import CallRecord
+from kernel_gateway.policy.review import Review
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +25,53 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What the caller's user said to the question `id`, through a front end that really asked."""
+
+    id: str
+    approve: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """What a cell waits for, or may be run with: `token` is "" where another person has to answer first."""
+
+    id: str
+    expires_at: float
+    token: str = ""
+    pending: Pending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """What was read in a cell that did not run, and why the policy decided as it did."""
+
+    review: Review
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ExecuteRequest:
-    """`timeout_seconds` bounds the cell; `request_id` is the caller's: a repeat joins the first run."""
+    """`timeout_seconds` bounds the cell; `request_id` is the caller's: a repeat joins the first run.
+
+    `can_ask` says that the front end puts questions to the caller's own user; `answer` is what that user said to one.
+    """
 
     code: str
     session_id: str = ""
     timeout_seconds: float = 60.0
     request_id: str = ""
+    validate_only: bool = False
+    approval_token: str = ""
+    can_ask: bool = False
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ExecuteResult:
-    """`status` is ok | error | timeout | interrupted | lost. `code` and `message` are set where it is an MCP error.
+    """`status` is ok | error | timeout | interrupted | lost | paused | approval_required | denied.
+
+    `code` and `message` are set where it is an MCP error.
 
     `lost` says what a dead kernel took with it; `truncated` that output went over its cap. Durations in milliseconds.
     """
@@ -54,6 +91,8 @@ class ExecuteResult:
     code: str = ""
     message: str = ""
     retry_after: float | None = None
+    reviewed: Reviewed | None = None
+    approval: Approval | None = None
 
     @property
     def size_bytes(self) -> int:

@@ -3,25 +3,29 @@
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from catalog import Operation
 from kernel_ext.wire import Kind, Message
-from kernel_gateway.audit.bounds import MAX_OUTPUTS
+from kernel_gateway.approvals.approvers import without_approval
 from kernel_gateway.audit.events import CellRan
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.crash import crashed
 from kernel_gateway.errors import GatewayError
-from kernel_gateway.kernels.kernel import Kernel, Outcome
-from kernel_gateway.kernels.outputs import without_ansi
+from kernel_gateway.kernels.deadline import Deadline
+from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.limits.idempotency import Origin
 from kernel_gateway.limits.switch import Refusing
 from kernel_gateway.limits.usage import Usage
-from kernel_gateway.sessions.result import CellError, ExecuteRequest, ExecuteResult, Image
+from kernel_gateway.sessions.ended import event_of, result_of
+from kernel_gateway.sessions.pausing import Pausing
+from kernel_gateway.sessions.permit import Permit, Redeem
+from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
 from kernel_gateway.sessions.settings import SessionSettings
-from kernel_gateway.sessions.turns import NoAnswerError, Stop
+from kernel_gateway.sessions.turns import NoAnswerError, Stop, Turn
 
 log = logging.getLogger(__name__)
 
@@ -44,17 +48,20 @@ class Services:
     digest: Callable[[str, bytes], str]
     clock: Callable[[], float]
     new_id: Callable[[str], str]
+    pausing: Pausing | None = None  # without it nobody can be asked, and what needs an approval is refused
 
 
 class Session:
     """Belongs to `owner.identity`. `grant` is what its opener could do: no later token of the caller can do more."""
 
     def __init__(self, id_: str, owner: Principal, services: Services, settings: SessionSettings) -> None:
-        self.id, self.owner, self.grant = id_, owner, owner.scopes
+        self.id, self.owner, self.grant = id_, owner, without_approval(owner).scopes
         self.asker = owner
         self._services, self._settings = services, settings
         self.opened_at = self.used_at = services.clock()
         self.cells = 0
+        self.helpers: dict[str, Any] = {}
+        self._kernels_lost = 0
         self.account = Account(session_id=id_, organisation=owner.organisation)
         self._kernel: Kernel | None = None
         self._cell: Cell | None = None
@@ -76,15 +83,27 @@ class Session:
             return "closed"
         return "busy" if self._turn.locked() else "idle"
 
-    async def execute(self, principal: Principal, request: ExecuteRequest, stop: Stop) -> ExecuteResult:
-        """Runs one cell in its turn; `stop` interrupts it. Raises GatewayError busy | not_found | sandbox."""
-        if not await self._take_turn(stop):
+    @property
+    def version(self) -> str:
+        """Another one whenever its variables may be: a cell has run, or a kernel was lost."""
+        return f"{self._kernels_lost}:{self.cells}"
+
+    async def execute(self, request: ExecuteRequest, turn: Turn, redeem: Redeem) -> ExecuteResult:
+        """Runs one cell in its turn, under what `redeem` permits; `turn.stop` interrupts it.
+
+        Raises GatewayError busy | not_found | sandbox, and what `redeem` raises.
+        """
+        if not await self._take_turn(turn.stop):
             return ExecuteResult("interrupted", self.id, self.cells)
         before = self.cells
         try:
             self._refuse_closed()
-            self.used_at, self.asker = self._services.clock(), principal
-            result = await self._run(principal.narrowed(self.grant), request, stop)
+            self.used_at = self._services.clock()
+            permit = await redeem()
+            if isinstance(permit, ExecuteResult):
+                return permit
+            self.asker = permit.principal
+            result = await self._run(permit, request, turn)
             self._refuse_closed()
             return result
         except Exception as error:
@@ -144,7 +163,7 @@ class Session:
         """
         request = asyncio.ensure_future(self._services.broker.answer(message, self.account, self._cell))
         self._requests.add(request)
-        request.add_done_callback(self._requests.discard)
+        request.add_done_callback(self._requests.discard)  # one that is cancelled is there until it has ended
         try:
             await asyncio.wait({request})
         finally:
@@ -188,39 +207,64 @@ class Session:
         message = f"session `{self.id}` is still running another cell; try again later"
         raise GatewayError("busy", message, retry_after=RETRY_BUSY_SECONDS)
 
-    async def _run(self, principal: Principal, request: ExecuteRequest, stop: Stop) -> ExecuteResult:
+    async def _run(self, permit: Permit, request: ExecuteRequest, turn: Turn) -> ExecuteResult:
         services = self._services
-        cell = Cell(principal, self.id, self.cells + 1, services.new_id("cell"))
-        if request.request_id:
-            cell.origin = Origin.of_request(request.session_id, _EPOCH, request.code, request.request_id)
+        await services.flush()  # a journal that cannot be written is no place to run a cell beside
+        cell = self._new_cell(permit, request, turn)
         reservation = await services.broker.reserve_time(request.timeout_seconds, self.account, cell)
         duration_ms = 0.0
         try:
-            kernel = await self._live_kernel(principal)
+            kernel = await self._live_kernel(permit.principal)
             self._refuse_off()
-            if stop.done():
+            if turn.stop.done():
                 return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
             self.cells += 1
+            cell.is_shared = self.cells > self._kernel_began_at
+            self.helpers.update(permit.definitions)
             started = services.clock()
-            self._cell, self._stop, self._halted = cell, stop, ""
+            self._cell, self._stop, self._halted = cell, turn.stop, ""
+            turn.deadline = Deadline(request.timeout_seconds)
             try:
-                outcome = await kernel.run(request.code, request.timeout_seconds, stop)
+                outcome = await kernel.run(request.code, turn.deadline, turn.stop)
             finally:
                 self._cell = self._stop = None
                 duration_ms = max(services.clock() - started, 0.0) * 1000
                 await self._end_requests()
         finally:
-            reservation.commit(Usage(milliseconds=math.ceil(duration_ms)))
+            ran_seconds = turn.deadline.ran_seconds if turn.deadline is not None else 0.0
+            reservation.commit(Usage(milliseconds=math.ceil(ran_seconds * 1000)))
         if self._halted:
             await kernel.stop(SWITCHED_OFF)
             if outcome.status not in ("ok", "error"):
                 outcome = replace(outcome, status="disabled", cause=self._halted)
         if kernel.died.done():
             await self._bury(kernel)
-        result = self._result(cell, outcome, duration_ms)
-        services.record(self._event(cell, request, outcome, result))
+        lost, self._lost = self._lost, ()
+        result = result_of(cell, outcome, lost, duration_ms)
+        services.record(event_of(self.owner, cell, request.code, outcome, result, services.digest, services.clock()))
         await services.flush()
         return result
+
+    def _new_cell(self, permit: Permit, request: ExecuteRequest, turn: Turn) -> Cell:
+        pausing = self._services.pausing
+
+        async def ask(operation: Operation, arguments: Mapping[str, Any], approver: str) -> None:
+            assert pausing is not None
+            now = replace(permit, terms=replace(permit.terms, state=self.version))
+            await pausing.ask(turn, now, operation, arguments, approver)
+
+        cell = Cell(
+            permit.principal,
+            self.id,
+            self.cells + 1,
+            self._services.new_id("cell"),
+            plan=permit.plan,
+            approver=permit.approver,
+            ask=ask if pausing is not None else None,
+        )
+        if request.request_id:
+            cell.origin = Origin.of_request(request.session_id, _EPOCH, request.code, request.request_id)
+        return cell
 
     async def _live_kernel(self, principal: Principal) -> Kernel:
         if self._kernel is not None and self._kernel.died.done():
@@ -242,55 +286,8 @@ class Session:
         """A dead kernel took every variable along; the next answer says so, once."""
         await kernel.stop()
         self._kernel = None
+        self._kernels_lost += 1
+        self.helpers.clear()
         first, last = self._kernel_began_at, self.cells
         cells = f"cells {first} to {last}" if first < last else f"cell {last}"
         self._lost = (f"all variables and files of {cells}: the kernel is gone, {kernel.died.result()}",)
-
-    def _result(self, cell: Cell, outcome: Outcome, duration_ms: float) -> ExecuteResult:
-        outputs = outcome.outputs
-        lost, self._lost = self._lost, ()
-        code, message = "", ""
-        if outcome.status == "lost":
-            code, message = "kernel_died", f"the kernel died: {outcome.cause}; run what you need again"
-        elif outcome.status == "disabled":
-            code, message = "disabled", outcome.cause
-        return ExecuteResult(
-            status=outcome.status,
-            session_id=self.id,
-            execution_count=cell.number,
-            result=outputs.result,
-            stdout=outputs.stdout,
-            stderr=outputs.stderr,
-            error=CellError(*map(without_ansi, outputs.error)) if outputs.error else None,
-            images=tuple(Image(mime, data) for mime, data in outputs.images),
-            calls=tuple(cell.records),
-            lost=lost,
-            truncated=outputs.is_truncated,
-            duration_ms=duration_ms,
-            code=code,
-            message=message,
-        )
-
-    def _event(self, cell: Cell, request: ExecuteRequest, outcome: Outcome, result: ExecuteResult) -> CellRan:
-        outputs, digest = outcome.outputs, self._services.digest
-        organisation = self.owner.organisation
-        return CellRan(
-            at=self._services.clock(),
-            organisation=organisation,
-            subject=self.owner.subject,
-            client=self.owner.client,
-            session_id=self.id,
-            cell=cell.number,
-            cell_id=cell.cell_id,
-            source_digest=digest(organisation, request.code.encode()),
-            status=outcome.status,
-            ename=result.error.ename if result.error and outcome.status == "error" else "",
-            duration_ms=result.duration_ms,
-            stdout_bytes=outputs.stdout_bytes,
-            stderr_bytes=outputs.stderr_bytes,
-            outputs=tuple(
-                (each.mime, each.size_bytes, digest(organisation, each.content)) for each in outputs.shown[:MAX_OUTPUTS]
-            ),
-            calls=len(cell.records),
-            claimed=outcome.status in ("ok", "error"),
-        )

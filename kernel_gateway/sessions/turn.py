@@ -1,7 +1,7 @@
 """The life of a cell as a table. A turn outlives the request that began it.
 
-A cell runs or is paused; it may go on with nobody waiting for it (detached); in the end it is done and its answer is
-kept for a while. `step` is the only way from one state to the next, and says what must be done about it.
+A cell runs or is paused; either may be so with nobody waiting for it (detached, left); in the end it is done and its
+answer is kept for a while. `step` is the only way from one state to the next, and says what must be done about it.
 """
 
 from enum import StrEnum
@@ -11,6 +11,7 @@ class State(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
     DETACHED = "detached"
+    LEFT = "left"  # paused, and nobody waits
     DONE = "done"
 
 
@@ -42,16 +43,23 @@ _TABLE: dict[State, dict[Event, tuple[State, Action]]] = {
     },
     State.PAUSED: {
         Event.ATTACH: (State.PAUSED, Action.NONE),
-        Event.DETACH: (State.PAUSED, Action.NONE),  # a pause has its own deadline and needs nobody who waits
+        Event.DETACH: (State.LEFT, Action.NONE),  # a pause has its own deadline and needs nobody who waits
         Event.CANCEL: (State.PAUSED, Action.INTERRUPT),
         Event.RESUME: (State.RUNNING, Action.START_CLOCK),
+        Event.FINISH: (State.DONE, Action.KEEP_ANSWER),
+    },
+    State.LEFT: {
+        Event.ATTACH: (State.PAUSED, Action.NONE),
+        Event.DETACH: (State.LEFT, Action.NONE),
+        Event.CANCEL: (State.LEFT, Action.INTERRUPT),
+        Event.RESUME: (State.DETACHED, Action.START_CLOCK),
         Event.FINISH: (State.DONE, Action.KEEP_ANSWER),
     },
     State.DETACHED: {
         Event.ATTACH: (State.RUNNING, Action.NONE),
         Event.DETACH: (State.DETACHED, Action.NONE),
         Event.CANCEL: (State.DETACHED, Action.INTERRUPT),
-        Event.PAUSE: (State.PAUSED, Action.STOP_CLOCK),
+        Event.PAUSE: (State.LEFT, Action.STOP_CLOCK),
         Event.FINISH: (State.DONE, Action.KEEP_ANSWER),
     },
     State.DONE: {

@@ -55,6 +55,10 @@ class Upstream(Protocol):
     def name(self) -> str: ...
 
     @property
+    def host(self) -> str:
+        """Where calls go to: a host, with its port where that is not the usual one."""
+
+    @property
     def storage(self) -> StorageHosts:
         """Where links in its answers may point to."""
 

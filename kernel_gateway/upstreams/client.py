@@ -2,6 +2,7 @@
 
 import logging
 import ssl
+from collections.abc import Callable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx2
@@ -13,19 +14,27 @@ for _name in ("httpx2", "httpcore2"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
+Through = Callable[[httpx2.AsyncBaseTransport], httpx2.AsyncBaseTransport]
+
+
 def client(
-    *, max_connections: int, keep_alive: bool = True, verify: ssl.SSLContext | bool = True
+    *,
+    max_connections: int,
+    keep_alive: bool = True,
+    verify: ssl.SSLContext | bool = True,
+    through: Through = lambda transport: transport,
 ) -> httpx2.AsyncClient:
-    """`keep_alive=False`: one connection per request, so that a TLS check made for one name never serves another."""
+    """`keep_alive=False`: one connection per request, so that a TLS check made for one name never serves another.
+    `through` may stand in front of the transport."""
+    limits = httpx2.Limits(
+        max_connections=max_connections, max_keepalive_connections=max_connections if keep_alive else 0
+    )
     return httpx2.AsyncClient(
-        verify=verify,
+        transport=through(httpx2.AsyncHTTPTransport(verify=verify, trust_env=False, limits=limits)),
         trust_env=False,
         follow_redirects=False,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=None,  # every use runs under a deadline of its own
-        limits=httpx2.Limits(
-            max_connections=max_connections, max_keepalive_connections=max_connections if keep_alive else 0
-        ),
         headers={"User-Agent": "kernel-gateway", "Accept-Encoding": "identity"},
     )
 

@@ -52,6 +52,9 @@ class StorageHosts:
             parsed = httpx2.URL(url)
         except (httpx2.InvalidURL, ValueError):  # the latter from its parts: a port, a name in Unicode
             return False
+        return self.holds(parsed)
+
+    def holds(self, parsed: httpx2.URL) -> bool:
         if parsed.scheme not in _DEFAULT_PORTS or parsed.userinfo:
             return False
         return (parsed.raw_host, parsed.port or _DEFAULT_PORTS[parsed.scheme]) in self._exact

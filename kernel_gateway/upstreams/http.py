@@ -15,6 +15,7 @@ from kernel_gateway.upstreams.asker import HEADER as ASKER_HEADER
 from kernel_gateway.upstreams.base import Asker, UpstreamAnswer, UpstreamError
 from kernel_gateway.upstreams.client import EncodedError, TooMuchError, body, client, problem
 from kernel_gateway.upstreams.credential import Bearer, ClientCredentials, Credential
+from kernel_gateway.upstreams.gate import Gate, api_hosts
 from kernel_gateway.upstreams.hosts import StorageHosts
 from kernel_gateway.upstreams.request import IDEMPOTENCY_HEADER, RequestParts, build
 from kernel_gateway.upstreams.settings import UpstreamSettings
@@ -37,6 +38,7 @@ class HttpUpstream:
         clock: Callable[[], float],
     ) -> None:
         self.name = name
+        self.host = httpx2.URL(settings.base_url).netloc.decode()
         self.storage = StorageHosts(settings.storage_hosts)
         self._settings, self._sign, self._credential = settings, sign, credential
         self._client, self._transfer, self._redact, self._clock = client, transfer, redact, clock
@@ -158,7 +160,11 @@ def connect(
     resolve: Resolve = resolve,
 ) -> HttpUpstream:
     """An HttpUpstream with its own connections and the credential that its settings describe."""
-    api = client(max_connections=settings.max_connections, verify=verify)
+    api = client(
+        max_connections=settings.max_connections,
+        verify=verify,
+        through=lambda transport: Gate(name, api_hosts(settings), transport),
+    )
     credential: Credential
     if settings.client_secret is not None:
         credential = ClientCredentials(name, settings, api, redactor.register, clock)

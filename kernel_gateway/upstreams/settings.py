@@ -16,6 +16,7 @@ class UpstreamSettings(Section):
 
     base_url: str  # real or reference: nothing else changes
     storage_hosts: tuple[str, ...] = ()  # "host" (default port) or "host:port"; links elsewhere never become blobs
+    allowed_hosts: tuple[str, ...] = ()  # as above; where given, nothing here may name any other host
     token_url: str = ""
     client_id: str = ""
     client_secret: SecretStr | None = None
@@ -42,11 +43,20 @@ class UpstreamSettings(Section):
             raise ValueError(f"`{value}` must be https; plain http is for loopback only")
         return value.rstrip("/")
 
-    @field_validator("storage_hosts")
+    @field_validator("storage_hosts", "allowed_hosts")
     @classmethod
     def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         StorageHosts(value)
         return value
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Self:
+        allowed = StorageHosts(self.allowed_hosts)
+        named = [self.base_url, self.token_url, *(f"https://{host}" for host in self.storage_hosts)]
+        for url in named if self.allowed_hosts else ():
+            if url and not allowed.hold(url):
+                raise ValueError(f"`{url}` is at a host that is not in allowed_hosts; add it there or take it out here")
+        return self
 
     @model_validator(mode="after")
     def _one_credential(self) -> Self:

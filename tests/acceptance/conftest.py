@@ -94,11 +94,11 @@ async def service(run_folder, gateway_settings, sections, world_and_app, hold):
 async def over_http(service, run_folder, hold):
     """`over_http(mode)` -> Agent; modes are those of the SDK: "auto" (the current revision) and "legacy"."""
 
-    async def connect(mode="auto", token="", extensions=()):
+    async def connect(mode="auto", token="", **options):
         world, app, url, own = service
         http = await hold(httpx2.AsyncClient(headers={"Authorization": f"Bearer {token or own}"}, timeout=60))
         transport = streamable_http_client(f"{url}/mcp", http_client=http)
-        client = await hold(Client(transport, mode=mode, extensions=extensions))
+        client = await hold(Client(transport, mode=mode, **options))
         return Agent(client, run_folder, token or own, world, app, url, objects=world.storage_folder)
 
     return connect
@@ -109,7 +109,12 @@ async def over_stdio(run_folder, hold):
     """`over_stdio(mode)` -> Agent of a `kernel-gateway mcp` process that has its own reference world."""
 
     async def connect(mode="auto", extensions=()):
-        environment = {**os.environ, "KG_STORE__FOLDER": str(run_folder / "stdio"), "KG_SANDBOX__IMAGE": str(IMAGE)}
+        environment = {
+            **os.environ,
+            "KG_STORE__FOLDER": str(run_folder / "stdio"),
+            "KG_SANDBOX__IMAGE": str(IMAGE),
+            "KG_POLICY__AUTO_APPROVE_RISK": "critical",
+        }
         command = StdioServerParameters(
             command=sys.executable, args=["-m", "kernel_gateway", "mcp"], env=environment, cwd=run_folder
         )

@@ -86,6 +86,7 @@ def test_every_kind_is_covered_and_named():
         "effect_left",
         "switch_set",
         *("ledger_adopted", "ledger_pruned", "identity_erased"),
+        *("policy_reloaded", "policy_refused", "approval_asked", "approval_ended"),
     }
 
 

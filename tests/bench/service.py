@@ -43,6 +43,7 @@ LIMITS = {
     "quotas": dict.fromkeys(("principal", "organisation"), BUDGET | {"calls": MUCH}),
 }
 SESSIONS = {"max_sessions": 100, "max_sessions_per_principal": 100}  # one agent keeps 50 for the figure of memory
+ASKS_NOBODY = {"auto_approve_risk": "critical"}
 QUOTA = {
     "org": "acme",
     "policies": [
@@ -56,7 +57,7 @@ class NoOperation:
     """An upstream that answers as `quota_get` would, without asking anybody."""
 
     def __init__(self, name: str, settings: UpstreamSettings, **_: Any) -> None:
-        self.name, self.storage = name, StorageHosts(settings.storage_hosts)
+        self.name, self.host, self.storage = name, "nowhere", StorageHosts(settings.storage_hosts)
 
     async def call(
         self,
@@ -110,7 +111,14 @@ async def serve(folder: Path, more: Mapping[str, Any], *, no_operation: bool) ->
         app.connect = NoOperation  # type: ignore[attr-defined,assignment]  # running() takes none
     image = {"image": str(BUILD / "kernel")}
     settings = app.Settings.of(
-        {"store": {"folder": str(folder)}, "sandbox": image, "limits": LIMITS, "sessions": SESSIONS, **more}
+        {
+            "store": {"folder": str(folder)},
+            "policy": ASKS_NOBODY,
+            "sandbox": image,
+            "limits": LIMITS,
+            "sessions": SESSIONS,
+            **more,
+        }
     )
     async with AsyncExitStack() as stack:
         world, settings = await stack.enter_async_context(embedded_world(settings))

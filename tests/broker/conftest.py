@@ -20,7 +20,8 @@ from kernel_gateway.handles import Handles
 from kernel_gateway.limits.effects import Effects
 from kernel_gateway.limits.meter import meter
 from kernel_gateway.limits.settings import LimitSettings
-from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.policy.authorizer import baseline_authorizer
+from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.vault import Vault
 from kernel_gateway.upstreams.http import connect
@@ -209,11 +210,11 @@ async def scene(server, tmp_path):
 
 @pytest.fixture
 async def scene_with(server, tmp_path):
-    """scene_with(limits={...}, upstream={...})"""
+    """scene_with(limits={...}, upstream={...}, policy={...})"""
     opened = []
 
-    async def make(limits=None, upstream=None):
-        context = _scene(server, tmp_path, limits, upstream)
+    async def make(limits=None, upstream=None, policy=None):
+        context = _scene(server, tmp_path, limits, upstream, policy)
         opened.append(context)
         return await context.__aenter__()
 
@@ -228,9 +229,10 @@ class Secrets:
 
 
 class _scene:  # noqa: N801 - reads as a verb at its use
-    def __init__(self, server, folder, limits=None, upstream=None):
+    def __init__(self, server, folder, limits=None, upstream=None, policy=None):
         self.folder = folder
         self.server, self.limits, self.upstream = server, LimitSettings(**limits or {}), upstream or {}
+        self.policy = PolicySettings(**{"auto_approve_risk": "critical", **(policy or {})})
 
     async def __aenter__(self):
         scene = Scene(events=[], now=1000.0, ids=itertools.count(1), server=self.server)
@@ -259,9 +261,12 @@ class _scene:  # noqa: N801 - reads as a verb at its use
         scene.vault = Vault(scene.database, Secrets())
         scene.effects = Effects(scene.database, scene.vault, lambda: scene.now, self.limits.effect_retention_seconds)
         scene.meter = meter(self.limits, scene.database, lambda: scene.now)
+        catalog = Catalog.from_openapi(DOCUMENT, "store")
         scene.broker = Broker(
-            Catalog.from_openapi(DOCUMENT, "store"),
-            ScopeAuthorizer(self.limits.max_calls_per_cell, self.limits.max_calls_per_session),
+            catalog,
+            baseline_authorizer(
+                catalog, self.limits.max_calls_per_cell, self.limits.max_calls_per_session, self.policy
+            ),
             {"store": scene.upstream},
             scene.handles,
             scene,

@@ -22,8 +22,10 @@ from kernel_gateway.broker import Account, Broker, Cell
 from kernel_gateway.handles import Handles
 from kernel_gateway.limits.effects import Effects
 from kernel_gateway.limits.idempotency import Origin
-from kernel_gateway.limits.settings import LimitSettings
-from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.limits.meter import Meter
+from kernel_gateway.limits.rates import Rates
+from kernel_gateway.limits.settings import MEMORY, LimitSettings
+from kernel_gateway.policy.authorizer import baseline_authorizer
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
 from kernel_gateway.store.vault import Vault
@@ -77,14 +79,16 @@ async def live(folder, url, operation, what, moment):
         clock=time.time,
         verify=NO_AUTHORITIES,
     )
+    limits = LimitSettings()
     broker = Broker(
         CATALOG,
-        ScopeAuthorizer(20, 100),
+        baseline_authorizer(CATALOG, 20, 100),
         {"counting": Dying(upstream, {"call": "the upstream's call"}, moment)},
         Handles(time.time, lambda size: os.urandom(size).hex()),
         Unheard(),
         redactor,
-        LimitSettings(),
+        limits,
+        Meter(limits, Rates(limits.rates, MEMORY, time.time), None),
         keys.secret("idempotency"),
         time.time,
         effects=Dying(

@@ -314,7 +314,7 @@ class Breaking:
 
     def __init__(self, inner, errors):
         self._inner, self.errors, self.keys = inner, list(errors), []
-        self.name, self.storage = inner.name, inner.storage
+        self.name, self.host, self.storage = inner.name, inner.host, inner.storage
 
     async def call(self, operation, arguments, *, idempotency_key, **options):
         self.keys.append(idempotency_key)

@@ -19,7 +19,8 @@ from kernel_gateway.limits.effects import Effects
 from kernel_gateway.limits.meter import Meter
 from kernel_gateway.limits.rates import Rates
 from kernel_gateway.limits.settings import MEMORY, LimitSettings
-from kernel_gateway.policy.authorizer import ScopeAuthorizer
+from kernel_gateway.policy.authorizer import baseline_authorizer
+from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.reference.world import ReferenceWorldWarning, World
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
@@ -96,7 +97,7 @@ async def inside(world, tmp_path):
     limits = LimitSettings()
     broker = Broker(
         world.catalog,
-        ScopeAuthorizer(20, 100),
+        baseline_authorizer(world.catalog, 20, 100, PolicySettings(auto_approve_risk="critical")),
         {"image_ops": upstream},
         handles,
         ledger,

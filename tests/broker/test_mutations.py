@@ -225,7 +225,7 @@ class Failing:
 
     def __init__(self, inner, errors):
         self._inner, self._errors, self.keys = inner, list(errors), []
-        self.name, self.storage = inner.name, inner.storage
+        self.name, self.storage, self.host = inner.name, inner.storage, inner.host
 
     async def call(self, operation, arguments, *, idempotency_key, **options):
         self.keys.append(idempotency_key)

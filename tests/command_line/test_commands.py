@@ -52,7 +52,7 @@ def test_the_demo_runs_the_flow_once_and_every_step_holds(command):
     done = command("demo", "--once", "--json", KG_SERVER__PORT="0")
     assert done.returncode == 0, done.stderr
     steps = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(steps) == 5
+    assert len(steps) == 6
     assert all(step["held"] for step in steps)
     assert done.stderr == ""
 
@@ -238,8 +238,8 @@ async def test_the_demo_as_json_stays_up_ends_with_how_to_connect_and_holds_no_s
         sys.executable, "-m", "kernel_gateway", "demo", "--json", "--port", "0",
         env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    printed = [json.loads(await process.stdout.readline()) for _ in range(6)]
-    assert [each.get("held") for each in printed] == [True] * 5 + [None]
+    printed = [json.loads(await process.stdout.readline()) for _ in range(7)]
+    assert [each.get("held") for each in printed] == [True] * 6 + [None]
     invitation = printed[-1]
     assert set(invitation) == {"url", "token", "mcp_json"}
     assert invitation["mcp_json"]["mcpServers"]["kernel-gateway"]["url"] == invitation["url"]

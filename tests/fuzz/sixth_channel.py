@@ -7,6 +7,7 @@ from typing import Any
 
 from kernel_ext.wire import Decoder, Kind, Limits, Message, WireError, encode
 from kernel_gateway.kernels.bridge import BROKE_PROTOCOL, Bridge
+from kernel_gateway.kernels.shares import BlobRoom, LoopShare, Portion
 
 LIMITS = Limits(max_head_bytes=2048, max_body_bytes=4096, max_open_messages=4, max_open_bytes=16384)
 MAX_CONCURRENT, MAX_READS = 3, 2
@@ -22,7 +23,8 @@ async def drive(data: bytes) -> None:
     loop.set_exception_handler(lambda _, context: failures.append(context))
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        kernel = _Kernel(Bridge(ours, LIMITS, MAX_CONCURRENT, MAX_READS), theirs)
+        portion, room = Portion(LoopShare(1.0), lambda: 0.0), BlobRoom(LIMITS.max_open_bytes)
+        kernel = _Kernel(Bridge(ours, LIMITS, MAX_CONCURRENT, MAX_READS, portion, room), theirs)
         try:
             for at in range(0, min(len(data), 400), 4):
                 await kernel.step(*data[at : at + 4].ljust(4, b"\0"))
@@ -67,6 +69,10 @@ class _Kernel:
             self.write(*encode(Message(Kind.CLAIMED, 0)))
         elif step == 7 and kind > 200:
             self.sock.shutdown(socket.SHUT_WR)
+        elif step == 7 and kind & 1:
+            self.bridge.begin_cell()
+        elif step == 7:
+            self.bridge.end_cell()
         for _ in range(_TURNS):
             await asyncio.sleep(0)
 
@@ -96,6 +102,7 @@ class _Kernel:
         bridge = self.bridge
         assert len(self.working) <= MAX_CONCURRENT
         assert len(bridge._requests) <= MAX_CONCURRENT
+        assert sum(bridge._held.values()) == bridge._room.held <= LIMITS.max_open_bytes
         assert len({message.id for message, _ in self.working}) == len(self.working)
         assert bool(self.claims) or not self.working, "nobody answers a kernel that nobody has claimed"
         assert bridge.broken.done() or not any(task.done() for task in bridge._tasks)

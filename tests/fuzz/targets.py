@@ -55,7 +55,7 @@ def _decoded(data: bytes, step: int) -> list[wire.Message]:
             assert decoder._open_bytes <= WIRE.max_open_bytes
             assert len(decoder._buffer) < 12 + FRAME_BYTES, "one frame that is not whole"
             for each in decoder._open.values():
-                assert len(each.data) <= each.total and each.body_length <= WIRE.max_body_bytes
+                assert len(each.data) <= each.total <= WIRE.max_head_bytes + WIRE.max_body_bytes
     except wire.WireError:
         pass
     return found

@@ -18,6 +18,8 @@ from kernel_ext.wire import Kind, Limits, Message
 from kernel_gateway.kernels.bridge import Bridge
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.provisioner import AgentKernelSpecs, SandboxProvisioner
+from kernel_gateway.kernels.settings import KernelSettings
+from kernel_gateway.kernels.shares import Portion, Shares
 from kernel_gateway.launching import kernel_launcher
 from kernel_gateway.settings import Settings
 
@@ -56,7 +58,8 @@ class ClaimedProvisioner(SandboxProvisioner):
 
     async def _launch_claimed(self, cmd: list[str]) -> Any:
         info = await super().launch_kernel(cmd)
-        self.bridge = Bridge(self.sockets.channel, Limits(), max_concurrent=1, max_concurrent_reads=1)
+        shares = Shares(KernelSettings())
+        self.bridge = Bridge(self.sockets.channel, Limits(), 1, 1, Portion(shares.loop), shares.blobs)
         await self.bridge.ready
         key = self.parent.session.key.decode()
         claim = {"key": key, "manifest": {"version": 1, "servers": {}}, "execution_count": 1}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernel_ext.wire import MAX_FRAME_BYTES, Decoder, Kind, Limits, Message, WireError, encode
+from kernel_ext.wire import MAX_FRAME_BYTES, Decoder, Kind, Limits, Message, WireError, encode, is_dense
 
 EVERY = frozenset(Kind)
 HEADER = struct.Struct("!BBHII")
@@ -89,7 +89,8 @@ def test_a_flipped_byte_never_escapes_as_another_exception(message, data):
         (frame(payload=first(b"{}", b"more", body_length=0)), "longer than it declared"),
         (frame(payload=first(b"nonsense")), "not JSON"),
         (frame(payload=first(b"[1]")), "not a JSON object"),
-        (frame(payload=first(b"[" * 100_000)), "not JSON"),
+        (frame(payload=first(b"[" * 20_000)), "not JSON"),
+        (frame(payload=first(b"[" * 100_000)), "more than 20000 values"),
         (opening() + opening(), "begun twice"),
         (opening() + frame(kind=Kind.READ, flags=2), "changed its kind"),
         (frame(flags=1, payload=first(b"{}", body_length=9)), "a short frame"),
@@ -142,3 +143,64 @@ def test_an_id_may_be_used_again_once_its_message_is_complete():
     decoder = Decoder(Limits(), EVERY)
     one = frame(payload=first(json.dumps({"n": 1}).encode()))
     assert [m.head for m in decoder.feed(one + one)] == [{"n": 1}, {"n": 1}]
+
+
+def test_of_a_message_that_is_not_admitted_no_byte_is_kept_and_the_rest_goes_on():
+    asked = []
+    decoder = Decoder(Limits(), EVERY, lambda id_, size: asked.append((id_, size)))
+    refused = b"".join(encode(Message(Kind.WRITE, 3, {}, bytes(1_000_000))))
+    kept = b"".join(encode(Message(Kind.CALL, 4, {"n": 4})))
+    assert decoder.feed(refused[:900_000]) == []
+    assert (asked, len(decoder._open[3].data)) == ([(3, 1_000_002)], 0)
+    assert decoder.feed(refused[900_000:] + kept) == [Message(Kind.DROPPED, 3), Message(Kind.CALL, 4, {"n": 4})]
+    assert decoder._open_bytes == 0
+
+
+def test_an_error_ends_an_answer_that_is_half_sent():
+    decoder = Decoder(Limits(), EVERY)
+    assert decoder.feed(opening(id_=3, kind=Kind.RESULT)) == []
+    error = Message(Kind.ERROR, 3, {"code": "denied", "message": "m"})
+    assert decoder.feed(b"".join(encode(error))) == [error]
+    assert (decoder._open, decoder._open_bytes) == ({}, 0)
+
+
+@pytest.mark.parametrize(
+    ("raw", "dense"),
+    [
+        (b"[" + b"1," * 98 + b"1]", False),  # 98 commas, one bracket
+        (b"[" + b"1," * 99 + b"1]", False),
+        (b"[" + b"1," * 100 + b"1]", True),
+        (b"[[]" + b",[]" * 60 + b"]", True),
+        (b'["' + b"[,{" * 1000 + b'"]', False),  # a text may hold any number
+        (b'["' + b'\\",[' * 1000 + b'"]', False),
+        (b'["' + b"\\\\" * 3 + b'",' + b"[]," * 60 + b"0]", True),  # the backslashes are the text's, not the quote's
+        (b'["' + b"\\\\" * 3 + b'\\",' + b"[]," * 60 + b'0"]', False),
+        (b"[" + b'"",' * 80 + b'""]', False),
+        (b'"' * 500 + b"," * 200, True),
+        (b'["a\0"]', True),
+        (('["\u2200",' + "[]," * 200 + "0]").encode("utf-16"), True),
+    ],
+)
+def test_how_many_values_json_holds_is_told_without_parsing_it(raw, dense):
+    assert is_dense(raw, 100) is dense
+
+
+@given(st.recursive(st.none() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_no_json_has_more_values_than_were_counted(value):
+    def values(each):
+        inner = each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+        return 1 + sum(map(values, inner))
+
+    raw = json.dumps(value).encode()
+    assert is_dense(raw, values(value) - 2)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_a_head_has_as_many_values_as_allowed_and_no_more(over):
+    head = b'{"n": [' + b"0," * (98 + over) + b"0]}"
+    decoder = Decoder(Limits(max_head_values=100), EVERY)
+    if over:
+        with pytest.raises(WireError, match="more than 100 values"):
+            decoder.feed(frame(payload=first(head)))
+    else:
+        assert decoder.feed(frame(payload=first(head)))[0].head == {"n": [0] * 99}

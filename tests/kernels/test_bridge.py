@@ -7,8 +7,10 @@ import pytest
 
 from kernel_ext.wire import Decoder, Kind, Limits, Message, encode
 from kernel_gateway.kernels.bridge import BROKE_PROTOCOL, Bridge
+from kernel_gateway.kernels.shares import BlobRoom, LoopShare, Portion
 from tests.conftest import until
 
+ROOM = 40_000_000
 FROM_GATEWAY = frozenset({Kind.CLAIM, Kind.RESULT, Kind.ERROR})
 
 
@@ -37,7 +39,8 @@ class Other:
 @pytest.fixture
 async def ends():
     ours, theirs = socket.socketpair()
-    bridge, other = Bridge(ours, Limits(max_body_bytes=30_000_000), 4, 2), Other(theirs)
+    limits, portion = Limits(max_body_bytes=30_000_000), Portion(LoopShare(0.25))
+    bridge, other = Bridge(ours, limits, 4, 2, portion, BlobRoom(ROOM)), Other(theirs)
     yield bridge, other
     await bridge.close()
     ours.close()
@@ -50,6 +53,7 @@ async def claim(bridge, other, handler):
     assert (message.kind, message.head) == (Kind.CLAIM, {"key": "k"})
     await other.send(Message(Kind.CLAIMED, 0))
     await claiming
+    bridge.begin_cell()
 
 
 async def echo(message):
@@ -172,3 +176,69 @@ async def test_when_the_kernel_is_gone_the_reason_is_known(ends):
     bridge, other = ends
     other.sock.close()
     assert await bridge.broken in ("it closed the sixth channel", "the channel failed: Connection reset by peer")
+
+
+def half(message):
+    *frames, _ = encode(message)
+    return b"".join(frames)
+
+
+async def test_what_is_half_sent_is_dropped_with_its_cell_and_the_kernel_is_told(ends):
+    bridge, other = ends
+    await claim(bridge, other, echo)
+    whole = b"".join(encode(Message(Kind.WRITE, 1, {}, bytes(20_000_000))))
+    sent = len(half(Message(Kind.WRITE, 1, {}, bytes(20_000_000))))
+    await other.raw(whole[:sent])
+    await until(lambda: bridge._decoder._open and bridge._decoder._open[1].received > sent - 300_000)
+    bridge.end_cell()
+    assert (bridge._room.held, len(bridge._decoder._open[1].data)) == (0, 0)
+    await other.raw(whole[sent:])
+    (answer,) = await other.receive(1)
+    assert (answer.kind, answer.id, answer.head["code"]) == (Kind.ERROR, 1, "denied")
+
+
+async def test_between_two_cells_no_blob_is_kept(ends):
+    bridge, other = ends
+    await claim(bridge, other, echo)
+    bridge.end_cell()
+    await other.send(Message(Kind.WRITE, 1, {}, bytes(1_000_000)), Message(Kind.CALL, 2, {"n": 2}))
+    assert {m.id: m.head.get("code", "") for m in await other.receive(2)} == {1: "denied", 2: ""}
+
+
+async def test_an_answer_that_is_not_taken_is_dropped_with_its_cell_and_the_kernel_is_told(ends):
+    bridge, other = ends
+
+    async def large(message):
+        return Message(Kind.RESULT, message.id, {}, bytes(10_000_000))
+
+    await claim(bridge, other, large)
+    await other.send(Message(Kind.READ, 1), Message(Kind.READ, 2))
+    await until(lambda: bridge._room.held == 20_000_000)
+    bridge.end_cell()
+    assert bridge._room.held == 0
+    answers = await other.receive(2)
+    assert [answer.head.get("code") for answer in answers] == ["denied", "denied"]
+    await other.send(Message(Kind.CALL, 3, {}))
+    bridge.begin_cell()
+    (answer,) = await other.receive(1)
+    assert (answer.kind, len(answer.body)) == (Kind.RESULT, 10_000_000)
+
+
+@pytest.mark.parametrize(("size", "code"), [(20_000_000 - 2, ""), (20_000_000 - 1, "limited")])
+async def test_all_kernels_together_hold_so_many_bytes_and_no_more(ends, size, code):
+    bridge, other = ends
+    await claim(bridge, other, echo)
+    assert bridge._room.take(20_000_000)  # another kernel's
+    await other.send(Message(Kind.WRITE, 1, {}, bytes(size)))
+    (answer,) = await other.receive(1)
+    assert answer.head.get("code", "") == code
+    await until(lambda: bridge._room.held == 20_000_000)
+
+
+async def test_a_channel_that_ends_gives_its_room_back(ends):
+    bridge, other = ends
+    await claim(bridge, other, echo)
+    await other.raw(half(Message(Kind.WRITE, 1, {}, bytes(600_000))))
+    await until(lambda: bridge._room.held == 600_002)
+    await bridge.close()
+    assert bridge._room.held == 0

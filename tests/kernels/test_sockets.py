@@ -31,6 +31,14 @@ def test_the_folder_is_private_and_goes_with_its_sockets():
     assert not sockets.folder.exists()
 
 
+def test_a_kernels_sockets_do_not_say_where_on_the_host_they_are():
+    sockets = KernelSockets.open()
+    names = [sock.getsockname() for sock in sockets.inherited.values()]
+    assert not any(str(sockets.folder.parent).encode() in str(name).encode() for name in names), names
+    assert sorted(path.name for path in sockets.folder.iterdir()) == [f"k-{port}" for port in range(1, 6)]
+    sockets.close()
+
+
 def test_what_a_killed_gateway_left_is_swept_and_nothing_else(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     killed = (

@@ -5,11 +5,25 @@ import socket
 
 import pytest
 
-from kernel_gateway.kernels.stream import SLICE_BYTES, SLICE_FRAMES, Stream
+from kernel_gateway.kernels.shares import OWN_BURST_SECONDS, LoopShare, Portion
+from kernel_gateway.kernels.stream import FRAMES_AT_ONCE, Stream
 from kernel_gateway.kernels.zmtp import Bounds, Decoder, encode, opening
 from tests.conftest import until
 
 HELLO = opening("ROUTER")
+
+
+class WorkClock:
+    seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+    def pass_(self, seconds):
+        self.seconds += seconds
+
+
+work_clock = WorkClock()
 
 
 @pytest.fixture
@@ -22,7 +36,8 @@ async def connected(tmp_path):
 
     async def connect(on_message):
         lost = []
-        stream = Stream("shell", "DEALER", Bounds(16 * 1024 * 1024, 256), on_message, lost.append)
+        portion = Portion(LoopShare(0.25), work_clock)
+        stream = Stream("shell", "DEALER", Bounds(16 * 1024 * 1024, 256), portion, on_message, lost.append)
         await stream.connect(f"{tmp_path}/k")
         other, _ = listener.accept()
         other.setblocking(False)
@@ -38,37 +53,26 @@ async def send(sock, data):
     await asyncio.get_running_loop().sock_sendall(sock, data)
 
 
-@pytest.mark.parametrize(("extra", "goes_on"), [(-1, True), (0, False)])
-async def test_in_a_slice_so_many_frames_are_read_and_no_more(connected, extra, goes_on):
-    got = []
-    stream, _, _ = await connected(got.append)
-    count = SLICE_FRAMES + extra - 1  # READY is one
-    stream.data_received(HELLO + encode([b""]) * count)
-    assert (len(got), stream._transport.is_reading()) == (count, goes_on)
-
-
-async def test_what_a_slice_leaves_waits_for_the_next_ones_and_is_all_read(connected):
+async def test_at_once_so_many_frames_are_read_and_the_rest_in_turn(connected):
     got = []
     stream, other, _ = await connected(got.append)
-    stream.data_received(HELLO + encode([b"x"]) * (3 * SLICE_FRAMES))
-    assert len(got) < SLICE_FRAMES
-    await until(lambda: len(got) == 3 * SLICE_FRAMES)
+    stream.data_received(HELLO + encode([b"x"]) * (3 * FRAMES_AT_ONCE))
+    assert (len(got), stream._transport.is_reading()) == (FRAMES_AT_ONCE - 1, False)  # READY is one
+    await until(lambda: len(got) == 3 * FRAMES_AT_ONCE)
     await send(other, encode([b"last"]))
     await until(lambda: got[-1] == [b"last"])
 
 
-@pytest.mark.parametrize(("extra", "goes_on"), [(-1, True), (0, False)])
-async def test_in_a_slice_so_many_bytes_are_read_and_no_more(connected, extra, goes_on):
-    got = []
-    stream, _, _ = await connected(got.append)
-    body = bytes(SLICE_BYTES + extra - len(HELLO) - 9)
-    stream.data_received(HELLO + encode([body]))
-    assert (got, stream._transport.is_reading()) == ([[body]], goes_on)
+@pytest.mark.parametrize(("work", "goes_on"), [(OWN_BURST_SECONDS, True), (OWN_BURST_SECONDS + 0.01, False)])
+async def test_beyond_its_portion_and_what_is_free_a_kernel_is_not_read(connected, work, goes_on):
+    stream, _, _ = await connected(lambda _: work_clock.pass_(work))
+    stream.data_received(HELLO + encode([b"x"]))
+    assert stream._transport.is_reading() is goes_on
 
 
 async def test_commands_are_work_like_messages(connected):
     stream, _, _ = await connected(lambda _: None)
-    stream.data_received(HELLO + b"\x04\x00" * (2 * SLICE_FRAMES))
+    stream.data_received(HELLO + b"\x04\x00" * FRAMES_AT_ONCE)
     assert not stream._transport.is_reading()
 
 

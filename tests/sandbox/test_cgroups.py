@@ -4,6 +4,7 @@ What version 2 does is the kernel's affair and not tested here: only where we lo
 """
 
 import asyncio
+import math
 import os
 import subprocess
 import sys
@@ -12,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.kernels.launchers.processes import descendants
 from kernel_gateway.launching import kernel_launcher
 from kernel_gateway.sandbox import cgroups as module
 from kernel_gateway.sandbox.cgroups import CONTROLLERS, Cgroup, CgroupLimits, Cgroups, Hierarchy
 from kernel_gateway.settings import Settings
+from tests.conftest import IMAGE
 
 MIB = 1024 * 1024
 LIMITS = CgroupLimits(memory_bytes=256 * MIB, tasks=64, cpus=0.5, cpu_weight=25)
@@ -139,6 +142,36 @@ async def test_a_kernels_cgroup_has_the_limits_of_the_settings_and_goes_with_it(
     folders = [folder_of(kernel, controller) for controller in CONTROLLERS]
     await kernel.stop()
     assert [folder for folder in folders if folder.exists()] == []
+
+
+@delegated
+@pytest.mark.parametrize("name", ["forkserver", "filtered"])
+async def test_a_template_has_a_cgroup_with_limits_of_its_own_and_its_kernels_leave_it(gateway_settings, name):
+    sandbox = {"image": str(IMAGE), "template_memory_bytes": 512 * MIB, "template_processes": 300}
+    settings = gateway_settings(sandbox=sandbox, kernels={"launcher": name})
+    launcher = kernel_launcher(settings)
+    kernel = await Kernel.start(launcher, settings.kernels)
+    cgroup = launcher._inner._template._process._cgroup
+    limits = CgroupLimits(512 * MIB, 300, math.inf, 100)
+    for folder, (controller, hierarchy) in zip(cgroup.folders, FOUND.hierarchies.items(), strict=True):
+        for file, value in limits.files(hierarchy.version, controller).items():
+            assert (folder / file).read_text().strip() == value
+        assert descendants(launcher._inner._template._process.pid) >= pids_in(folder) > set()
+        assert kernel._process.pid in pids_in(folder_of(kernel, controller))
+        assert kernel._process.pid not in pids_in(folder)
+    await kernel.stop()
+    await launcher.close()
+    assert [folder for folder in cgroup.folders if folder.exists()] == []
+
+
+def pids_in(folder):
+    return set(map(int, (folder / "cgroup.procs").read_text().split()))
+
+
+def test_processor_time_without_an_end_is_written_as_each_version_wants_it():
+    limits = CgroupLimits(256 * MIB, 64, math.inf, 100)
+    assert limits.files(2, "cpu") == {"cpu.max": "max 100000", "cpu.weight": "100"}
+    assert limits.files(1, "cpu")["cpu.cfs_quota_us"] == "-1"
 
 
 KILLED = """

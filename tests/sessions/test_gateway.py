@@ -356,6 +356,21 @@ async def test_a_cell_whose_answer_could_not_be_given_does_not_run_again_for_its
     assert (await app.gateway.execute(me, cell("ran", first.session_id))).result == "1"
 
 
+async def test_beside_a_journal_that_is_known_to_fail_no_cell_runs(make, tmp_path):
+    app = await make(store={"folder": str(tmp_path / "state"), "busy_timeout_seconds": 0})
+    me = app.stdio_principal()
+    first = await app.gateway.execute(me, cell("ran = 0"))
+    other = sqlite3.connect(tmp_path / "state" / "gateway.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for _ in range(3):  # the first of them finds out
+        with pytest.raises(GatewayError, match="the journal cannot be written"):
+            await app.gateway.execute(me, cell("ran += 1", first.session_id))
+    other.execute("ROLLBACK")
+    other.close()
+    await until(lambda: app.gateway.ready()[0])
+    assert (await app.gateway.execute(me, cell("ran", first.session_id))).result == "1"
+
+
 async def test_a_cell_whose_session_was_closed_meanwhile_does_not_run_again_for_its_request_id(make):
     app = await make()
     me = app.stdio_principal()

@@ -6,6 +6,7 @@ socket and never sees a secret: a child gets its sockets by inheritance and its 
 
 import asyncio
 import logging
+import signal
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.launchers import KernelProcess
 from kernel_gateway.kernels.launchers.bwrap import enter
+from kernel_gateway.kernels.launchers.cgrouped import CgroupedProcess, KernelCgroups
 from kernel_gateway.kernels.launchers.processes import python_command
 from kernel_gateway.kernels.launchers.template import ForkedKernel, Template
 from kernel_gateway.sandbox.spec import IMAGE, SandboxSpec
@@ -25,8 +27,10 @@ class ForkserverLauncher:
 
     name = "forkserver"
 
-    def __init__(self, spec: SandboxSpec, preload: Sequence[str], start_seconds: float) -> None:
-        self._spec, self._preload, self._start_seconds = spec, preload, start_seconds
+    def __init__(
+        self, spec: SandboxSpec, preload: Sequence[str], start_seconds: float, cgroups: KernelCgroups | None = None
+    ) -> None:
+        self._spec, self._preload, self._start_seconds, self._cgroups = spec, preload, start_seconds, cgroups
         self._template: Template | None = None
         self._booting = asyncio.Lock()
 
@@ -57,7 +61,7 @@ class ForkserverLauncher:
             "filter": self._spec.template_filter(self.name).hex(),
         }
         try:
-            process = await self._enter(argument)
+            process = await self._held(await self._enter(argument))
         except BaseException:
             ours.close()
             raise
@@ -77,6 +81,20 @@ class ForkserverLauncher:
                 "sandbox", "the template did not start; `kernel-gateway check` says what is missing"
             ) from None
         return template
+
+    async def _held(self, process: KernelProcess) -> KernelProcess:
+        """In a cgroup of its own, where there are any. Its children are born in it, and leave it for theirs."""
+        if self._cgroups is None:
+            return process
+        held = process
+        try:
+            held = CgroupedProcess(process, self._cgroups.create())
+            await held.settled()
+        except BaseException:
+            held.send_signal(signal.SIGKILL)
+            await held.wait()
+            raise
+        return held
 
     async def _enter(self, argument: Mapping[str, Any]) -> KernelProcess:
         command = python_command(str(self._spec.python), str(IMAGE), "kernel_ext.template", argument)

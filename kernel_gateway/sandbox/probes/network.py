@@ -1,6 +1,6 @@
 """Attacks on the network: there is none, of any kind, and nothing of the host's can be spoken to."""
 
-from kernel_gateway.sandbox.probes.probe import DENIED, NO_ROUTE, Probe, of_family
+from kernel_gateway.sandbox.probes.probe import DENIED, IS_SOCKET, NO_ROUTE, Probe, of_family
 
 _OTHERS = "it would speak to a machine that is not ours; `connect to a port of the host` takes the same way"
 
@@ -189,16 +189,24 @@ def attack():
         return fd
     sockets = [fd for fd in range(3, 256) if _is_socket(fd)]
     return any_of(*(lambda fd=fd: turned(fd) for fd in sockets))
-def _is_socket(fd):
-    import stat
-    try:
-        return stat.S_ISSOCK(os.fstat(fd).st_mode)
-    except OSError:
-        return False
-""",
+"""
+        + IS_SOCKET,
         ("seccomp",),
         (*DENIED, "EINVAL", "EISCONN"),
         why_no_control="a Unix stream socket connects once and a listening one never: Linux itself refuses it",
+    ),
+    Probe(
+        "learn from a socket's name where the host keeps its files",
+        """
+import re, socket
+def attack():
+    names = [socket.socket(fileno=os.dup(fd)).getsockname() for fd in range(3, 256) if _is_socket(fd)]
+    return [name for name in names if name and not re.fullmatch(r"/proc/self/fd/[0-9]+/k-[0-9]", name)]
+"""
+        + IS_SOCKET,
+        ("gateway",),
+        ("nothing",),
+        why_no_control="the name stays what the gateway gave the socket, and it gives no other",
     ),
     Probe(
         "serve a port",

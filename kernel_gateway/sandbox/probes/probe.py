@@ -9,6 +9,15 @@ NO_ROUTE = (*DENIED, "ENETUNREACH")
 HIDDEN = (*DENIED, "ENOENT", "nothing")
 READ_ONLY = (*DENIED, "EROFS", "ENOENT")
 
+IS_SOCKET = """
+def _is_socket(fd):
+    import stat
+    try:
+        return stat.S_ISSOCK(os.fstat(fd).st_mode)
+    except OSError:
+        return False
+"""
+
 LAYERS = frozenset({"namespaces", "root", "capabilities", "limits", "landlock", "seccomp", "cgroup", "gateway"})
 ENDS = frozenset({"refused", "survived", "cut", "lost", "stopped"})
 

@@ -1,6 +1,6 @@
 """Attacks on processes: none can be started, seen, signalled, read or slowed, a sibling's as little as the host's."""
 
-from kernel_gateway.sandbox.probes.probe import DENIED, HIDDEN, Probe, of_family
+from kernel_gateway.sandbox.probes.probe import DENIED, HIDDEN, IS_SOCKET, Probe, of_family
 
 _ELSEWHERE = (*DENIED, "ESRCH")  # refused, or there is no such process in this namespace
 
@@ -67,6 +67,21 @@ def attack():
     return os.waitpid(child, 0)
 """,
         ("seccomp",),
+    ),
+    Probe(
+        "take hold of the process at the other end of a socket",
+        """
+import socket, struct
+SO_PEERPIDFD = 77
+def attack():
+    def held(fd):
+        mine = socket.socket(fileno=os.dup(fd))
+        return struct.unpack("i", mine.getsockopt(socket.SOL_SOCKET, SO_PEERPIDFD, 4))[0] > 0
+    return any_of(*(lambda fd=fd: held(fd) for fd in range(3, 256) if _is_socket(fd)))
+"""
+        + IS_SOCKET,
+        ("seccomp",),
+        (*DENIED, "ENOPROTOOPT", "ENODATA"),
     ),
     Probe(
         "see another process",

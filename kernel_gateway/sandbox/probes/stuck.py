@@ -19,32 +19,30 @@ sys.settrace(None)
 print("alive")
 """
 
+
+def _deadly(name: str, body: str) -> Probe:
+    return Probe(name, body, ("gateway",), ends=("lost",), within_seconds=2.0, why_no_control=_ITS_OWN_KERNEL)
+
+
+def _stuck(name: str, body: str, control: str = "") -> Probe:
+    return Probe(name, body, ("gateway",), ends=("stopped",), seconds=_STUCK_SECONDS, control=control)
+
+
 STUCK = of_family(
     "Python and Jupyter",
-    Probe(
+    _deadly(
         "take the session along when it exits",
         "os._exit(3)",
-        ("gateway",),
-        ends=("lost",),
-        within_seconds=2.0,
-        why_no_control=_ITS_OWN_KERNEL,
     ),
-    Probe(
+    _deadly(
         "take the session along when it crashes",
         "ctypes.string_at(0)",
-        ("gateway",),
-        ends=("lost",),
-        within_seconds=2.0,
-        why_no_control=_ITS_OWN_KERNEL,
     ),
-    Probe(
+    _stuck(
         "hold its interpreter so that no interrupt is heard",
         'ctypes.PyDLL(None).sleep(6)\nprint("alive")',
-        ("gateway",),
-        ends=("stopped",),
-        seconds=_STUCK_SECONDS,
     ),
-    Probe(
+    _stuck(
         "ignore the interrupt signal",
         """
 import signal, time
@@ -52,11 +50,8 @@ signal.signal(signal.SIGINT, signal.SIG_IGN)
 time.sleep(6)
 print("alive")
 """,
-        ("gateway",),
-        ends=("stopped",),
-        seconds=_STUCK_SECONDS,
     ),
-    Probe(
+    _stuck(
         "swallow every interrupt",
         """
 import time
@@ -68,11 +63,8 @@ while time.monotonic() < end:
         pass
 print("alive")
 """,
-        ("gateway",),
-        ends=("stopped",),
-        seconds=_STUCK_SECONDS,
     ),
-    Probe(
+    _stuck(
         "unlearn how it is interrupted",
         """
 import time
@@ -80,11 +72,8 @@ get_ipython().kernel.control_handlers.clear()
 time.sleep(6)
 print("alive")
 """,
-        ("gateway",),
-        ends=("stopped",),
-        seconds=_STUCK_SECONDS,
     ),
-    Probe(
+    _stuck(
         "wait for a thread that is stuck",
         """
 import threading, time
@@ -93,24 +82,15 @@ stuck.start()
 stuck.join()
 print("alive")
 """,
-        ("gateway",),
-        ends=("stopped",),
-        seconds=_STUCK_SECONDS,
     ),
-    Probe(
+    _stuck(
         "trace its own interpreter to a standstill",
         _TRACED.format(pause=0.2),
-        ("gateway",),
-        ends=("stopped",),
-        seconds=_STUCK_SECONDS,
         control=_TRACED.format(pause=0.01),
     ),
-    Probe(
+    _stuck(
         "never answer",
         "kernel = get_ipython().kernel\nkernel.session.send = lambda *_, **__: None",
-        ("gateway",),
-        ends=("stopped",),
-        seconds=_STUCK_SECONDS,
         control="kernel = get_ipython().kernel\nkernel.session.send = kernel.session.send\nprint('alive')",
     ),
 )

@@ -8,6 +8,8 @@ from tests.bench.figures.cells import cell, run
 from tests.bench.figures.leaks import leaks
 from tests.bench.figures.ledger import ledger
 from tests.bench.figures.memory import memory
+from tests.bench.figures.neighbours import neighbours
+from tests.bench.figures.policy import decision
 from tests.bench.figures.redaction import redaction
 from tests.bench.figures.reviewing import reviewing
 from tests.bench.figures.starting import burst, launch, session
@@ -27,9 +29,11 @@ FIGURES: dict[str, Figure] = {
     "call-http": call_http,
     "ledger": ledger,
     "redaction": redaction,
+    "decision": decision,
     "memory": memory,
     "review": reviewing,
     "bombs": bombs,
+    "neighbours": neighbours,
     "leaks": leaks,
     "switch": switch,
 }

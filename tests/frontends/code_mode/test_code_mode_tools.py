@@ -29,7 +29,9 @@ async def test_the_published_parameters_are_the_contracts_and_carry_its_bounds(i
     assert search.input_schema["required"] == ["query"]
     assert execute.input_schema["required"] == ["code"]
     assert list(search.input_schema["properties"]) == ["query", "limit", "server", "detail"]
-    assert list(execute.input_schema["properties"]) == ["code", "session_id", "timeout_seconds", "request_id"]
+    assert list(execute.input_schema["properties"]) == [
+        "code", "session_id", "timeout_seconds", "request_id", "validate_only", "approval_token",
+    ]  # fmt: skip
     of = search.input_schema["properties"]
     assert (of["query"]["minLength"], of["query"]["maxLength"]) == (1, 500)
     assert (of["limit"]["minimum"], of["limit"]["maximum"], of["limit"]["default"]) == (1, 50, 10)
@@ -126,11 +128,16 @@ async def test_execute_passes_what_was_asked_with_the_contracts_defaults(in_memo
         ("execute", {"code": "x", "timeout_seconds": 601}, "`timeout_seconds` must be at most 600, not `601`"),
         ("execute", {"code": "x", "timeout_seconds": "60"}, "`timeout_seconds` must be a number, not `60`"),
         ("execute", {"code": "x", "session_id": "s" * 129}, "`session_id` must have at most 128 characters"),
+        ("execute", {"code": "x", "validate_only": "yes"}, "`validate_only` must be true or false, not `yes`"),
+        ("execute", {"code": "x", "approval_token": "t" * 513}, "`approval_token` must have at most 512 characters"),
         ("execute", {"code": "x", "request_id": 1}, "`request_id` must be a string, not `1`"),
         (
             "execute",
             {"code": "x", "sesion_id": "s"},
-            "unknown argument `sesion_id`; known are `code`, `session_id`, `timeout_seconds`, `request_id`",
+            (
+                "unknown argument `sesion_id`; known are `code`, `session_id`, `timeout_seconds`, `request_id`, "
+                "`validate_only`, `approval_token`"
+            ),
         ),
     ],
 )
@@ -152,6 +159,7 @@ async def test_bad_input_comes_back_as_a_result_with_a_code_and_one_clear_line(
         ("search", {"query": "q", "limit": 1, "server": "s" * 64}),
         ("execute", {"code": "x" * 65_536, "timeout_seconds": 600, "request_id": "r" * 128}),
         ("execute", {"code": "é" * 32_768, "timeout_seconds": 1.0, "session_id": "s" * 128}),
+        ("execute", {"code": "x", "validate_only": True, "approval_token": "t" * 512}),
         ("execute", {"code": ""}),
     ],
 )
@@ -182,7 +190,6 @@ async def test_a_published_status_is_one_that_can_happen(in_memory):
         search, execute = (await client.list_tools()).tools
     published = execute.output_schema["properties"]["status"]["enum"]
     assert published == list(EXECUTE_STATUSES)
-    assert not {"paused", "approval_required"} & set(published)
     assert search.output_schema["properties"]["status"]["enum"] == list(SEARCH_STATUSES)
     assert set(SEARCH_STATUSES) == {STATUS_OF_CODE[code] for code in OF_SEARCH}
     assert list(search.output_schema["properties"]) == [

@@ -275,6 +275,15 @@ async def test_the_body_cap_holds_on_both_sides(serve):
     assert answer.json()["code"] == "too_large"
 
 
+async def test_a_body_of_many_small_values_is_refused_before_it_is_parsed(serve):
+    service = await serve(max_body_values=1000)
+    for commas, status in ((999, 204), (1000, 413)):
+        body = b"[" + b"0," * commas + b"0]"
+        assert (await service.http.post("/mcp", content=body, headers=service.headers())).status_code == status
+    text = b'["' + b"[]," * 5000 + b'"]'
+    assert (await service.http.post("/mcp", content=text, headers=service.headers())).status_code == 204
+
+
 async def test_health_and_readiness_need_no_token(service):
     assert (await service.http.get("/healthz")).json() == {"status": "ok"}
     assert (await service.http.get("/readyz")).json() == {"ready": True, "reasons": []}

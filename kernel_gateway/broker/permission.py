@@ -1,0 +1,102 @@
+"""May this call be made: the policy, the cell's plan, and whoever has to agree to its actual arguments."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from catalog import Effect, Operation
+from kernel_gateway.broker.cell import Account, Cell
+from kernel_gateway.broker.entry import Entry
+from kernel_gateway.broker.mutations import split_key
+from kernel_gateway.broker.schemas import size_of
+from kernel_gateway.broker.services import Services, insist
+from kernel_gateway.errors import GatewayError
+from kernel_gateway.policy.request import Decision
+from kernel_gateway.policy.risk import risk_of
+
+
+class Permission:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def ask(self, operation: Operation, arguments: object, account: Account, cell: Cell, entry: Entry) -> Decision:
+        """Decides on the counts before this call, and counts it in the same step: nothing can come between.
+
+        With an `approver` it is allowed once that one has agreed to its actual arguments.
+        """
+        decision = self._decide(operation, arguments, account, cell, entry, approved=cell.covers(operation))
+        if decision.code == "approval_required":
+            decision = replace(decision, approver=decision.approver or "person")
+        else:
+            insist(decision)
+            if cell.asks_each(operation):
+                decision = replace(decision, approver=cell.approver)
+        try:
+            cell.take(operation)
+        except GatewayError:
+            entry.rule = "plan"
+            raise
+        _count(operation, account, cell, 1)
+        entry.decision = "deny" if decision.approver else "allow"
+        return decision
+
+    async def agreed(
+        self,
+        operation: Operation,
+        arguments: Mapping[str, Any],
+        approver: str,
+        account: Account,
+        cell: Cell,
+        entry: Entry,
+    ) -> Decision:
+        """Waits for the answer, and decides once more: a token, a scope or the policy may be another by then."""
+        if cell.ask is None:
+            raise GatewayError("approval_required", f"`{operation.id}` needs an approval, and nobody can be asked here")
+        try:
+            await cell.ask(operation, arguments, approver)
+        except asyncio.CancelledError:
+            cell.unanswered.append(operation.id)
+            raise
+        _count(operation, account, cell, -1)  # this call is not one of those before it
+        decision = self._decide(operation, arguments, account, cell, entry, approved=True)
+        _count(operation, account, cell, 1)
+        insist(decision)
+        entry.decision = "allow"
+        return decision
+
+    def _decide(
+        self,
+        operation: Operation,
+        arguments: object,
+        account: Account,
+        cell: Cell,
+        entry: Entry,
+        *,
+        approved: bool,
+    ) -> Decision:
+        given = arguments if isinstance(arguments, dict) else {}
+        upstream = self._services.upstreams.get(operation.server)
+        decision = self._services.decide(
+            "call",
+            operation.id,
+            operation.scope,
+            account,
+            cell,
+            approved=approved,
+            risk=risk_of(operation),
+            has_idempotency_key=split_key(operation, given)[0] is not None,
+            argument_bytes=size_of(given),
+            host=upstream.host if upstream else "",
+        )
+        entry.rule = decision.rule
+        return decision
+
+
+def _count(operation: Operation, account: Account, cell: Cell, calls: int) -> None:
+    """Adds `calls` of `operation` to what was called, and to what was changed where it is a change."""
+    writes = calls if operation.effect is not Effect.READ else 0
+    cell.calls += calls
+    cell.writes += writes
+    account.calls += calls
+    account.writes += writes

@@ -1,0 +1,227 @@
+"""Whether a cell may run, and under which plan: read it, let the policy decide, find who agreed. Runs nothing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from catalog import Catalog
+from kernel_gateway.approvals.pending import APPROVED, CALL, CELL, DENIED, Pending
+from kernel_gateway.approvals.question import of_cell
+from kernel_gateway.approvals.queue import Queue
+from kernel_gateway.approvals.settings import ApprovalSettings
+from kernel_gateway.approvals.token import Claims, Terms, difference, mint, read, refusal, verify
+from kernel_gateway.auth.principal import Principal
+from kernel_gateway.broker import Account
+from kernel_gateway.errors import GatewayError
+from kernel_gateway.policy.policies import Policies
+from kernel_gateway.policy.request import Authorizer, Context, Decision, Request
+from kernel_gateway.policy.review import Review, review
+from kernel_gateway.policy.risk import Risk
+from kernel_gateway.sessions.permit import Permit
+from kernel_gateway.sessions.result import Approval, ExecuteRequest, ExecuteResult, Reviewed
+from kernel_gateway.sessions.session import Session
+
+AUTO, USER, PERSON = "auto", "user", "person"
+
+
+def at_the_door(now: float, account: Account | None) -> Context:
+    """What is true of a request from outside, which is no risk before its cell was read; `account` of its session."""
+    return Context(
+        now=now,
+        has_turn=False,
+        calls_this_cell=0,
+        calls_this_session=account.calls if account else 0,
+        writes_this_cell=0,
+        writes_this_session=account.writes if account else 0,
+        risk=Risk.LOW,
+        approved=False,
+        kill_switch=False,
+        has_idempotency_key=False,
+        argument_bytes=0,
+        host="",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Permits:
+    """`policies` says what is in force, `key` signs tokens, `max_calls` is what an unbounded loop counts as."""
+
+    catalog: Catalog
+    authorizer: Authorizer
+    queue: Queue
+    policies: Policies
+    settings: ApprovalSettings
+    max_calls: int
+    key: bytes
+    clock: Callable[[], float]
+    new_id: Callable[[str], str]
+
+    def read(self, principal: Principal, request: ExecuteRequest, session: Session | None) -> Review | ExecuteResult:
+        """The review, or the refusal of a cell that may not run whoever agrees to it."""
+        helpers = session.helpers if session else {}
+        usable = self.catalog.only(lambda operation: bool(operation.scope) and operation.scope in principal.scopes)
+        found = review(request.code, usable, helpers, self.policies.source.settings.denied_modules, self.max_calls)
+        refused = next((each for each in found.violations if each.refused), None)
+        if refused is None:
+            return found
+        return ExecuteResult(
+            "denied",
+            session.id if session else "",
+            session.cells if session else 0,
+            code="denied",
+            message=f"line {refused.line}: {refused.message}",
+            reviewed=Reviewed(found, (refused.message,)),
+        )
+
+    async def admit(
+        self, principal: Principal, request: ExecuteRequest, session: Session, found: Review
+    ) -> Permit | ExecuteResult:
+        """The permit to run, or the answer of a cell that does not: validated only, denied, or still to be approved.
+
+        Raises GatewayError: what the policy says, approval_* for a token or an answer that fails.
+        """
+        terms = self._terms(principal, request.code, session, found.plan.canonical())
+        claims = await self._presented(request, terms)
+        answered = await self._answered(principal, request, terms)
+        decision = self._decide(principal, session, found, approved=False)
+        approver, pending = AUTO, None
+        if decision.code == "approval_required":
+            approver = USER if decision.approver == USER else PERSON
+            if claims is not None and approver == USER and not request.can_ask:
+                pending = self.queue.get(claims.id)  # its token is the answer, unless there was another
+                is_agreed = pending is None or pending.verdict != DENIED
+            else:
+                if (pending := answered) is None or pending.approver != approver:
+                    pending = await self._question(principal, request, terms, found, approver)
+                claims, is_agreed = pending.claims, pending.verdict == APPROVED
+            reason = decision.reason
+            if is_agreed:
+                decision = self._decide(principal, session, found, approved=True)
+            elif pending is None or pending.verdict == DENIED:
+                return self._denied(session, found)
+            else:
+                return self._waits(request, session, Reviewed(found, (reason,)), pending)
+        if decision.allowed is not True:
+            raise GatewayError(decision.code or "denied", decision.reason)
+        if request.validate_only:
+            return self._valid(session, Reviewed(found, (decision.reason or decision.rule,)), terms)
+        return Permit(principal, found.plan, approver, terms, found.definitions, claims)
+
+    async def redeem(self, permit: Permit, request: ExecuteRequest, session: Session) -> Permit | ExecuteResult:
+        """In the session's turn: what was agreed to must still be what is. Uses the approval up."""
+        now = replace(permit.terms, state=session.version, policy=self.authorizer.digest)
+        if changed := difference(permit.terms, now):
+            if permit.claims is not None:
+                raise refusal(changed)
+            found = self.read(permit.principal, request, session)
+            if isinstance(found, ExecuteResult):
+                return found
+            again = await self.admit(permit.principal, request, session, found)
+            if isinstance(again, ExecuteResult):
+                return again
+            permit = again
+        if permit.claims is not None:
+            await self.queue.spend(permit.claims)
+        return permit
+
+    async def agree_to_call(self, principal: Principal, request: ExecuteRequest, session: Session) -> str:
+        """The id of the question about a paused call that this request answers; "" where it answers none.
+
+        Raises GatewayError approval_* for a token that fails.
+        """
+        if request.answer is not None:
+            pending = self.queue.get(request.answer.id)
+            if pending is not None and pending.kind == CALL:
+                await self.queue.answer(pending.id, principal, approve=request.answer.approve)
+            return request.answer.id  # also of one that was answered before: its cell is joined
+        pending = self.queue.get(read(request.approval_token).id)
+        if pending is None or pending.kind != CALL:
+            return ""
+        terms = self._terms(principal, request.code, session, pending.terms.plan)
+        verify(self.key, request.approval_token, terms, self.clock())
+        await self.queue.answer(pending.id, principal, approve=True)
+        return pending.id
+
+    def paused(self, request: ExecuteRequest, session: Session, pending: Pending) -> ExecuteResult:
+        """The answer of a cell that waits for somebody inside its run."""
+        return ExecuteResult("paused", session.id, session.cells, approval=self._approval(request, pending))
+
+    def _terms(self, principal: Principal, code: str, session: Session, plan: Mapping[str, Any]) -> Terms:
+        scopes = tuple(sorted(principal.scopes))
+        return Terms(
+            text=code,
+            session=session.id,
+            principal=principal.identity,
+            scopes=scopes,
+            role=principal.role,
+            state=session.version,
+            catalog=self.catalog.digest,
+            policy=self.authorizer.digest,
+            plan=plan,
+        )
+
+    def _decide(self, principal: Principal, session: Session, found: Review, *, approved: bool) -> Decision:
+        context = replace(at_the_door(self.clock(), session.account), risk=found.risk, approved=approved)
+        return self.authorizer.decide(Request(principal, "execute", session.id, "kernel.execute", context))
+
+    async def _presented(self, request: ExecuteRequest, terms: Terms) -> Claims | None:
+        if not request.approval_token:
+            return None
+        if await self.queue.is_spent(read(request.approval_token).id):
+            raise refusal("approval_used")
+        return verify(self.key, request.approval_token, terms, self.clock())
+
+    async def _answered(self, principal: Principal, request: ExecuteRequest, terms: Terms) -> Pending | None:
+        """The question that the caller's user has answered."""
+        if request.answer is None:
+            return None
+        if await self.queue.is_spent(request.answer.id):
+            raise refusal("approval_used")
+        pending = self.queue.get(request.answer.id)
+        if pending is not None and (changed := difference(pending.terms, terms)):
+            raise refusal(changed)
+        return await self.queue.answer(request.answer.id, principal, approve=request.answer.approve)
+
+    async def _question(
+        self, principal: Principal, request: ExecuteRequest, terms: Terms, found: Review, approver: str
+    ) -> Pending:
+        lines = len(request.code.splitlines())
+        return await self.queue.ask(
+            CELL,
+            approver,
+            principal,
+            terms,
+            lambda until: of_cell(found.explanation, lines, until),
+            risk=found.risk,
+            operations=found.operations,
+            seconds=self.policies.source.settings.token_ttl_seconds
+            if approver == USER
+            else self.settings.person_seconds,
+        )
+
+    def _valid(self, session: Session, reviewed: Reviewed, terms: Terms) -> ExecuteResult:
+        now = self.clock()
+        claims = Claims(self.new_id("apr"), now, now + self.policies.source.settings.token_ttl_seconds)
+        approval = Approval(claims.id, claims.expires_at, mint(self.key, claims, terms))
+        return ExecuteResult("ok", session.id, session.cells, reviewed=reviewed, approval=approval)
+
+    def _waits(self, request: ExecuteRequest, session: Session, reviewed: Reviewed, pending: Pending) -> ExecuteResult:
+        approval = self._approval(request, pending)
+        return ExecuteResult("approval_required", session.id, session.cells, reviewed=reviewed, approval=approval)
+
+    def _denied(self, session: Session, found: Review) -> ExecuteResult:
+        error = refusal("approval_denied")
+        return ExecuteResult(
+            "denied",
+            session.id,
+            session.cells,
+            code=error.code,
+            message=error.message,
+            reviewed=Reviewed(found, (error.message,)),
+        )
+
+    def _approval(self, request: ExecuteRequest, pending: Pending) -> Approval:
+        """With its token where that is of use: not for a user who is asked directly, nor for a person's one call."""
+        is_for_token = not request.can_ask if pending.approver == USER else pending.kind == CELL
+        token = mint(self.key, pending.claims, pending.terms) if is_for_token else ""
+        return Approval(pending.id, pending.expires_at, token, pending)

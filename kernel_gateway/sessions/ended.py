@@ -1,0 +1,75 @@
+"""What is said of a cell that has ended: to its caller, and to the journal. Pure."""
+
+from collections.abc import Callable
+
+from kernel_gateway.audit.bounds import MAX_OUTPUTS
+from kernel_gateway.audit.events import CellRan
+from kernel_gateway.auth.principal import Principal
+from kernel_gateway.broker import Cell
+from kernel_gateway.kernels.kernel import Outcome
+from kernel_gateway.kernels.outputs import without_ansi
+from kernel_gateway.sessions.result import CellError, ExecuteResult, Image
+
+
+def result_of(cell: Cell, outcome: Outcome, lost: tuple[str, ...], duration_ms: float) -> ExecuteResult:
+    outputs = outcome.outputs
+    code, message = "", ""
+    if outcome.status == "lost":
+        code, message = "kernel_died", f"the kernel died: {outcome.cause}{_void(cell)}; run what you need again"
+    elif outcome.status == "disabled":
+        code, message = "disabled", f"{outcome.cause}{_void(cell)}"
+    return ExecuteResult(
+        status=outcome.status,
+        session_id=cell.session_id,
+        execution_count=cell.number,
+        result=outputs.result,
+        stdout=outputs.stdout,
+        stderr=outputs.stderr,
+        error=CellError(*map(without_ansi, outputs.error)) if outputs.error else None,
+        images=tuple(Image(mime, data) for mime, data in outputs.images),
+        calls=tuple(cell.records),
+        lost=lost,
+        truncated=outputs.is_truncated,
+        duration_ms=duration_ms,
+        code=code,
+        message=message,
+    )
+
+
+def event_of(
+    owner: Principal,
+    cell: Cell,
+    code: str,
+    outcome: Outcome,
+    result: ExecuteResult,
+    digest: Callable[[str, bytes], str],
+    now: float,
+) -> CellRan:
+    """`digest(organisation, content)` is keyed per organisation."""
+    outputs, organisation = outcome.outputs, owner.organisation
+    return CellRan(
+        at=now,
+        organisation=organisation,
+        subject=owner.subject,
+        client=owner.client,
+        session_id=cell.session_id,
+        cell=cell.number,
+        cell_id=cell.cell_id,
+        source_digest=digest(organisation, code.encode()),
+        status=outcome.status,
+        ename=result.error.ename if result.error and outcome.status == "error" else "",
+        duration_ms=result.duration_ms,
+        stdout_bytes=outputs.stdout_bytes,
+        stderr_bytes=outputs.stderr_bytes,
+        outputs=tuple(
+            (each.mime, each.size_bytes, digest(organisation, each.content)) for each in outputs.shown[:MAX_OUTPUTS]
+        ),
+        calls=len(cell.records),
+        claimed=outcome.status in ("ok", "error"),
+    )
+
+
+def _void(cell: Cell) -> str:
+    """Of questions that ended with the kernel."""
+    names = ", ".join(f"`{each}`" for each in cell.unanswered)
+    return f"; the approval of {names} is void and nothing was sent" if names else ""
