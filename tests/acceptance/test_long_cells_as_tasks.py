@@ -63,7 +63,7 @@ async def test_a_cancelled_task_interrupts_its_cell_and_the_session_lives_on(pol
     await of_task(agent.client.session, "cancel", task_id)
     assert (await of_task(agent.client.session, "get", task_id))["status"] == "cancelled"
     after, _ = await agent.execute("kept")
-    assert (after["status"], after.get("result")) == ("ok", "1"), after
+    assert (after["status"], after.get("result")) == ("ok", "1"), after.get("state")
     again, _ = await agent.execute(ENDLESS, request_id="r")
     assert again["status"] == "interrupted"
     await asyncio.gather(call, return_exceptions=True)
