@@ -34,6 +34,7 @@ from kernel_gateway.frontends.endpoint import session_manager
 from kernel_gateway.frontends.handler import Door
 from kernel_gateway.frontends.http import application
 from kernel_gateway.frontends.listener import Bound, http_server
+from kernel_gateway.frontends.tasks import TaskLimits, Tasks
 from kernel_gateway.gateway import Gateway
 from kernel_gateway.gauges import measure
 from kernel_gateway.handles import Handles
@@ -84,14 +85,16 @@ class App:
     _clock: Callable[[], float]
 
     def mcp_server(self, principal_of: Callable[[], Principal] = current_principal) -> CodeMode:
-        idle_seconds = self.settings.sessions.idle_seconds
+        settings = self.settings
+        tasks = Tasks(lambda: principal_of().identity, TaskLimits.of(settings.mcp, settings.sessions))
         return CodeMode(
             self.gateway,
             principal_of,
-            self.settings.mcp,
-            session_idle_seconds=idle_seconds,
+            settings.mcp,
+            session_idle_seconds=settings.sessions.idle_seconds,
             unsafe=self.unsafe,
-            state_security=RequestStateSecurity(keys=[self._state_key], ttl=self.settings.policy.token_ttl_seconds),
+            extensions=[tasks],
+            state_security=RequestStateSecurity(keys=[self._state_key], ttl=settings.policy.token_ttl_seconds),
             clock=self._clock,
             answered=self.metrics.answered,
         )

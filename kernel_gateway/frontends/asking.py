@@ -1,7 +1,8 @@
 """Puts an approval's question to the caller's own user, in the form that the protocol revision of the client has.
 
 Since 2026-07-28 a server never calls its client: the call is answered with the question and a state sealed by the SDK
-(bound to the arguments, the caller and a time), and comes again with both. Before, the client is asked in the middle.
+(bound to the arguments, the caller and a time), and comes again with both. Before, the client is asked in the middle;
+so it is where the call was answered with a task, through that.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from pydantic import BaseModel, Field
 
 from kernel_gateway.approvals.pending import Pending
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.frontends.task import current_task
 from kernel_gateway.sessions.result import Answer
 
 _KEY = "approval"
@@ -35,14 +37,15 @@ def can_ask(context: Context[Any, Any]) -> bool:
 
 
 def asks_in_answers(context: Context[Any, Any]) -> bool:
-    return context.protocol_version not in HANDSHAKE_PROTOCOL_VERSIONS
+    task = current_task()
+    is_answered = task is not None and task.announced_at is not None
+    return context.protocol_version not in HANDSHAKE_PROTOCOL_VERSIONS and not is_answered
 
 
 def question(pending: Pending) -> InputRequiredResult:
     """The answer of a call that has to come again, with what the user said."""
-    params = ElicitRequestFormParams(message=pending.question, requested_schema=Form.model_json_schema())
     state = json.dumps({_KEY: pending.id})
-    return InputRequiredResult(input_requests={_KEY: ElicitRequest(params=params)}, request_state=state)
+    return InputRequiredResult(input_requests={_KEY: ElicitRequest(params=_form(pending))}, request_state=state)
 
 
 def answer_in(context: Context[Any, Any]) -> Answer | None:
@@ -59,14 +62,23 @@ async def ask_now(context: Context[Any, Any], pending: Pending, seconds: float) 
     """Asks within the running call. Whoever says nothing in time, closes the form, or cannot be asked, has not."""
     try:
         async with asyncio.timeout(seconds):
-            said = await context.session.elicit_form(
-                message=pending.question,
-                requested_schema=Form.model_json_schema(),
-                related_request_id=context.request_id,
-            )
+            said = await _asked(context, _form(pending))
     except (TimeoutError, MCPError):
         return Answer(pending.id, False)
     return Answer(pending.id, _is_yes(said))
+
+
+async def _asked(context: Context[Any, Any], form: ElicitRequestFormParams) -> ElicitResult:
+    if (task := current_task()) is not None:
+        return await task.ask(ElicitRequest(params=form))
+    said: ElicitResult = await context.session.elicit_form(
+        message=form.message, requested_schema=form.requested_schema, related_request_id=context.request_id
+    )
+    return said
+
+
+def _form(pending: Pending) -> ElicitRequestFormParams:
+    return ElicitRequestFormParams(message=pending.question, requested_schema=Form.model_json_schema())
 
 
 def _is_yes(said: ElicitResult) -> bool:

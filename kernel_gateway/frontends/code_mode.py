@@ -9,12 +9,13 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from mcp.server import CacheHint, MCPServer
 from mcp.server.caching import CacheableMethod
+from mcp.server.extension import Extension
 from mcp.server.mcpserver import Context, RequestStateSecurity
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.shared.exceptions import MCPError
@@ -88,6 +89,7 @@ class CodeMode(MCPServer[Any]):
         *,
         session_idle_seconds: float,
         unsafe: str = "",
+        extensions: Sequence[Extension] = (),
         state_security: RequestStateSecurity | None = None,
         new_id: Callable[[], str] = _event_id,
         clock: Callable[[], float] = time.time,
@@ -102,6 +104,7 @@ class CodeMode(MCPServer[Any]):
             cache_hints=dict.fromkeys(_CACHEABLE, hint),
             subscriptions=False,  # nothing that is listed changes while the server runs
             log_level="WARNING",
+            extensions=extensions,
             request_state_security=state_security,
             middleware=[Measured(answered)] if answered else None,
         )

@@ -21,3 +21,8 @@ class McpSettings(Section):
     max_image_side: int = Field(2_048, ge=64, le=8_192)
     # How long a client may keep the list of tools, prompts and resources, which change only with a release.
     list_ttl_seconds: int = Field(300, ge=0, le=86_400)
+    # A call that takes longer becomes a task for clients that can poll: below common time-outs of clients (30 s and
+    # more), and long enough that most cells are answered at once.
+    task_grace_seconds: float = Field(10.0, gt=0, le=60)
+    # How often such a client is told to look: twenty cells at once make a fifth of what `limits.rates.request` allows.
+    task_poll_seconds: float = Field(2.0, ge=0.001, le=60)

@@ -6,6 +6,8 @@ from typing import Any
 from mcp.server.mcpserver import Context
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 
+from kernel_gateway.frontends.task import current_task
+
 
 def reporter(context: Context[Any, Any]) -> Callable[[float], Awaitable[None]]:
     """Tells the client how long its cell has been running; nothing is sent where it did not ask to be told."""
@@ -17,9 +19,14 @@ def reporter(context: Context[Any, Any]) -> Callable[[float], Awaitable[None]]:
 
 
 def may_come_back(context: Context[Any, Any], request_id: str) -> bool:
-    """The facts for `survives_disconnect`: only an HTTP transport attaches a request to its messages."""
+    """The facts for `survives_disconnect`: only an HTTP transport attaches a request to its messages.
+
+    A call that can become a task runs apart from its request: what reaches it is a cancel that was meant.
+    """
     request = context.request_context
-    return survives_disconnect(request.protocol_version, request.request is not None, request_id)
+    return current_task() is None and survives_disconnect(
+        request.protocol_version, request.request is not None, request_id
+    )
 
 
 def survives_disconnect(protocol_version: str, over_http: bool, request_id: str) -> bool:

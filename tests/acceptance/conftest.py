@@ -75,9 +75,15 @@ def run_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-async def service(run_folder, gateway_settings, world_and_app, hold):
+def sections():
+    """Of the settings, where a file of tests wants others."""
+    return {}
+
+
+@pytest.fixture
+async def service(run_folder, gateway_settings, sections, world_and_app, hold):
     """The gateway with the reference world on a loopback port: (world, app, url, token)."""
-    world, app = await world_and_app(gateway_settings())
+    world, app = await world_and_app(gateway_settings(**sections))
     bound = bind("127.0.0.1", 0)
     await hold(app.serving(bound))
     scopes = (*AGENT_SCOPES, *(operation.scope for operation in world.catalog.operations))
@@ -88,10 +94,11 @@ async def service(run_folder, gateway_settings, world_and_app, hold):
 async def over_http(service, run_folder, hold):
     """`over_http(mode)` -> Agent; modes are those of the SDK: "auto" (the current revision) and "legacy"."""
 
-    async def connect(mode="auto", token=""):
+    async def connect(mode="auto", token="", **options):
         world, app, url, own = service
         http = await hold(httpx2.AsyncClient(headers={"Authorization": f"Bearer {token or own}"}, timeout=60))
-        client = await hold(Client(streamable_http_client(f"{url}/mcp", http_client=http), mode=mode))
+        transport = streamable_http_client(f"{url}/mcp", http_client=http)
+        client = await hold(Client(transport, mode=mode, **options))
         return Agent(client, run_folder, token or own, world, app, url, objects=world.storage_folder)
 
     return connect
@@ -101,7 +108,7 @@ async def over_http(service, run_folder, hold):
 async def over_stdio(run_folder, hold):
     """`over_stdio(mode)` -> Agent of a `kernel-gateway mcp` process that has its own reference world."""
 
-    async def connect(mode="auto"):
+    async def connect(mode="auto", extensions=()):
         environment = {
             **os.environ,
             "KG_STORE__FOLDER": str(run_folder / "stdio"),
@@ -112,7 +119,7 @@ async def over_stdio(run_folder, hold):
             command=sys.executable, args=["-m", "kernel_gateway", "mcp"], env=environment, cwd=run_folder
         )
         objects = run_folder / "stdio" / "world" / "objects"
-        return Agent(await hold(Client(command, mode=mode)), run_folder, objects=objects)
+        return Agent(await hold(Client(command, mode=mode, extensions=extensions)), run_folder, objects=objects)
 
     return connect
 

@@ -11,6 +11,7 @@ from kernel_gateway.frontends.listener import bind
 
 ROOT = Path(__file__).parents[2]
 PROXY = Path(__file__).with_name("bearer_proxy.py")
+FIXTURE = Path(__file__).with_name("fixture_server.py")
 
 
 def _load(path):
@@ -46,6 +47,14 @@ async def mcp_endpoint(gateway_settings, world_and_app, hold):
 async def without_token(mcp_endpoint, bearer_proxy):
     """The endpoint's URL for a judge that cannot send a bearer token."""
     async with bearer_proxy(*mcp_endpoint) as url:
+        yield url
+
+
+@pytest.fixture
+async def fixture_without_token(rehearsed, bearer_proxy):
+    """The same for the server that has the tools of the scenarios about tasks."""
+    server, gateway = _load(FIXTURE).fixture_server(), rehearsed.RehearsedGateway()
+    async with rehearsed.served(server, rehearsed.OneToken("judge"), gateway) as url, bearer_proxy(url, "judge") as url:
         yield url
 
 

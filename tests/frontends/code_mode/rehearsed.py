@@ -19,7 +19,9 @@ from kernel_gateway.frontends.http import application
 from kernel_gateway.frontends.listener import bind, listen
 from kernel_gateway.frontends.mcp_settings import McpSettings
 from kernel_gateway.frontends.settings import ServerSettings
+from kernel_gateway.frontends.tasks import TaskLimits, Tasks
 from kernel_gateway.sessions.result import ExecuteResult
+from kernel_gateway.sessions.settings import SessionSettings
 
 ALICE = Principal("https://as.example", "acme", "alice", "agent", "dev",
                   frozenset({"kernel.search", "kernel.execute", "kernel.read"}), 4e9)  # fmt: skip
@@ -96,22 +98,30 @@ class OneToken:
         return ALICE
 
 
-def code_mode(gateway, principal_of=lambda: ALICE, **settings):
+def code_mode(gateway, principal_of=lambda: ALICE, answers=None, **settings):
+    """`answers` are settings of `[sessions]` about kept answers, the others of `[mcp]`."""
     numbers = iter(range(1, 1000))
-    return CodeMode(gateway, principal_of, McpSettings.model_validate(settings), session_idle_seconds=1800,
+    mcp = McpSettings.model_validate(settings)
+    limits = TaskLimits.of(mcp, SessionSettings.model_validate(answers or {}))
+    return CodeMode(gateway, principal_of, mcp, session_idle_seconds=1800,
+                    extensions=[Tasks(lambda: principal_of().identity, limits)],
                     new_id=lambda: f"event-{next(numbers)}")  # fmt: skip
 
 
-@asynccontextmanager
-async def over_http(gateway, token="alice-token", **settings):
+def over_http(gateway, token="alice-token", **settings):
     """The URL of `/mcp` on a loopback port: the product's own Tornado application, SDK bridge and checks."""
+    return served(code_mode(gateway, current_principal, **settings), OneToken(token), gateway)
+
+
+@asynccontextmanager
+async def served(server, verifier, gateway):
+    """The same for any MCP server."""
     server_settings = ServerSettings()
-    server = code_mode(gateway, current_principal, **settings)
     async with AsyncExitStack() as stack:
         manager = session_manager(server, server_settings)
         await stack.enter_async_context(in_one_task(manager.run()))
         bound = bind("127.0.0.1", 0)
-        http = listen(application(gateway, None, OneToken(token), manager.asgi_app, server_settings, clock=time.time),
+        http = listen(application(gateway, None, verifier, manager.asgi_app, server_settings, clock=time.time),
                       server_settings, bound)  # fmt: skip
         stack.push_async_callback(http.close_all_connections)
         stack.callback(http.stop)

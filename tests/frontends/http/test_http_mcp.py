@@ -230,6 +230,15 @@ async def test_a_tool_call_without_its_scope_is_challenged_with_all_it_needs(ser
     assert answer.json()["code"] == "denied"
 
 
+@pytest.mark.parametrize("method", ["tasks/get", "tasks/update", "tasks/cancel"])
+async def test_a_task_is_for_who_may_run_cells(service, narrowed, method):
+    narrowed("alice-token", "narrow", {"kernel.read", "kernel.search"})
+    body = {"jsonrpc": "2.0", "id": 3, "method": method, "params": {"taskId": "id"}}
+    answer = await service.http.post("/mcp", json=body, headers=service.headers("narrow") | ACCEPT)
+    assert answer.status_code == 403
+    assert 'scope="kernel.execute"' in answer.headers["www-authenticate"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
