@@ -238,12 +238,12 @@ class AllowsAll:
 
 def request(action, resource="", role="dev", front_end="mcp"):
     principal = Principal("i", "acme", "ada", "agent", role, frozenset(), 2000.0, front_end)
-    return Request(principal, action, resource, "a.scope", Context(1000.0))
+    return Request(principal, action, resource, "a.scope", Context.outside(1000.0))
 
 
 @pytest.mark.parametrize(
     ("action", "allowed"),
-    [(action, False) for action in ("search", "execute", "call", "blob", "create", "attach", "not thought of yet")]
+    [(action, False) for action in ("search", "execute", "call", "blob_read", "create", "attach", "not thought of yet")]
     + [(action, True) for action in sorted(STILL_ALLOWED)],
 )
 async def test_all_but_seeing_ending_and_switching_stops_when_everything_is_off(switch_on, action, allowed):
@@ -257,12 +257,12 @@ async def test_all_but_seeing_ending_and_switching_stops_when_everything_is_off(
 @pytest.mark.parametrize(
     ("part", "name", "refused"),
     [
-        (Part.SERVER, "store", {"call store:wipe", "call store:read", "blob store"}),
+        (Part.SERVER, "store", {"call store:wipe", "call store:read", "blob_read store"}),
         (Part.OPERATION, "store:wipe", {"call store:wipe"}),
         (
             Part.ROLE,
             "dev",
-            {"call store:wipe", "call store:read", "call other:wipe", "blob store", "execute store:wipe"},
+            {"call store:wipe", "call store:read", "call other:wipe", "blob_read store", "execute store:wipe"},
         ),
         (Part.FRONT_END, "stdio", set()),
     ],
@@ -270,7 +270,7 @@ async def test_all_but_seeing_ending_and_switching_stops_when_everything_is_off(
 async def test_what_is_off_by_name_stops_what_belongs_to_it(switch_on, part, name, refused):
     switch = switch_on()
     await switch.switch_off(part, name)
-    asked = ["call store:wipe", "call store:read", "call other:wipe", "blob store", "execute store:wipe"]
+    asked = ["call store:wipe", "call store:read", "call other:wipe", "blob_read store", "execute store:wipe"]
     decide = Switched(AllowsAll(), switch).decide
     assert {each for each in asked if not decide(request(*each.split())).allowed} == refused
 
