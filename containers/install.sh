@@ -53,4 +53,5 @@ if ! cmp -s requirements/dev.txt .venv/lock.txt && ! cmp -s "$lock" .venv/lock.t
     .venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
     cp "$lock" .venv/lock.txt
 fi
+.venv/bin/python -m compileall -q catalog kernel_ext kernel_gateway # else every start of the command compiles them
 .venv/bin/python containers/build_kernel_image.py build/kernel requirements/kernel.txt
