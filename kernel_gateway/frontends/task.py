@@ -11,7 +11,7 @@ from typing import Any
 
 from mcp.server.context import HandlerResult
 from mcp.shared.exceptions import MCPError
-from mcp.types import INTERNAL_ERROR, CallToolResult, ElicitRequest, ElicitResult
+from mcp.types import INTERNAL_ERROR, CallToolResult, ElicitRequest, ElicitResult, InputRequiredResult
 
 from kernel_gateway.crash import crashed
 
@@ -125,6 +125,8 @@ class Task:
             result = job.result()
             if isinstance(result, CallToolResult):
                 return Status.COMPLETED, {"result": result.model_dump(**_WIRE)}
+            if isinstance(result, InputRequiredResult):  # within the grace: the client answers by calling again
+                return Status.CANCELLED, {}
             error = TypeError(f"a task ends with a tool's result, not with {type(result).__name__}")
         message = crashed(error, "a task", self._new_id).message
         return Status.FAILED, {"statusMessage": message, "error": {"code": INTERNAL_ERROR, "message": message}}

@@ -111,4 +111,4 @@ async def test_a_task_that_waits_for_an_answer_can_be_cancelled_and_its_call_is_
     await asyncio.gather(call, return_exceptions=True)
     again, _ = await agent.execute(LATE, request_id="r")
     assert again["status"] == "interrupted"
-    assert [each["status"] for each in again.get("calls", [])] in ([], ["denied"])
+    assert {each["status"] for each in again.get("calls", [])} <= {"denied", "canceled"}
