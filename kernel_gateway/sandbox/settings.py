@@ -41,9 +41,9 @@ class SandboxSettings(Section):
     """RLIMIT_NOFILE: a kernel starts with about 40."""
     processes: int = Field(256, ge=32)
     """RLIMIT_NPROC and the cgroup's tasks, threads included. Linux does not enforce the first for uid 0."""
-    memory_bytes: int = Field(512 * MIB, ge=128 * MIB)
-    """Of its cgroup, files in its home included. What it shares with its template counts there, so all is for data: a
-    table of 200 MB and a copy. Twice as much takes twice as long to fill, and with that to die of."""
+    memory_bytes: int = Field(1024 * MIB, ge=128 * MIB)
+    """Of its cgroup, files in its home included. What it shares with its template counts there, so all is for data; a
+    figure of 8 megapixels takes over half of it. Half as much would be filled, and died of, in half the time."""
     template_memory_bytes: int = Field(1024 * MIB, ge=256 * MIB)
     """Of a template's cgroup: about 75 MB, and 2.3 MB for each living kernel, which it touched before it left."""
     template_processes: int = Field(2048, ge=64)

@@ -37,7 +37,11 @@ async def folder(tmp_path, hold):
     """A state folder with a served socket, by a path that is too long for a socket's address."""
     folder = tmp_path / ("x" * 100) / "state"
     folder.mkdir(mode=0o700, parents=True)
-    door = Door(None, ServerSettings(), lambda: 1000.0, lambda: "event", lambda error: None)
+
+    async def admit(_):
+        """At any rate."""
+
+    door = Door(None, ServerSettings(), lambda: 1000.0, lambda: "event", admit, lambda error: None)
     await hold(administered(folder, door, Operators()))
     return folder
 

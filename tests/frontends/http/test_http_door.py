@@ -216,7 +216,7 @@ async def test_an_unknown_path_is_a_problem_document(service, path):
 
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
-    [("PUT", "/v1/sessions", "GET"), ("POST", "/v1/sessions/s1", "GET, DELETE"),
+    [("PUT", "/v1/sessions", "GET, POST"), ("POST", "/v1/sessions/s1", "GET, DELETE"),
      ("GET", "/v1/sessions/s1/interrupt", "POST"),
      ("PUT", "/mcp", "GET, POST, DELETE"), ("BREW", "/mcp", "GET, POST, DELETE"), ("POST", "/healthz", "GET")],
 )  # fmt: skip

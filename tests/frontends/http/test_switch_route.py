@@ -52,7 +52,7 @@ async def test_a_body_says_what_to_switch(service, admin, body, part, name, off,
     [
         ("", "send JSON such as"),
         ("{", "send JSON such as"),
-        ("[" * 100_000, "send JSON such as"),
+        ("[" * 5_000, "send JSON such as"),
         ("[]", "`the body`"),
         ("{}", "`execute`: field required"),
         ('{"execute": "of"}', "`execute`"),
