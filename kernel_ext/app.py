@@ -110,7 +110,7 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
         kernel.iopub_thread, kernel.iopub_socket = self.iopub_thread, self.iopub_socket
         kernel.stdin_socket = self.stdin_socket
         kernel._stdout, kernel._stderr = sys.stdout, sys.stderr
-        kernel.record_ports({f"{name}_port": port for name, port in self._ports.items()})
+        kernel.record_ports({f"{name}_port": port for name, port in PORTS.items()})
         for publisher in (shell.displayhook, shell.display_pub):
             publisher.session, publisher.pub_socket = session, self.iopub_socket
         shell.displayhook.topic = kernel._topic("execute_result")
