@@ -15,7 +15,6 @@ from kernel_gateway.errors import GatewayError
 from kernel_gateway.policy.policies import Policies
 from kernel_gateway.policy.request import Authorizer, Context, Decision, Request
 from kernel_gateway.policy.review import Review, review
-from kernel_gateway.policy.risk import Risk
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.sessions.permit import Permit
 from kernel_gateway.sessions.result import Approval, ExecuteRequest, ExecuteResult, Reviewed
@@ -26,20 +25,10 @@ AUTO, USER, PERSON = "auto", "user", "person"
 
 def at_the_door(now: float, account: Account | None) -> Context:
     """What is true of a request from outside, which is no risk before its cell was read; `account` of its session."""
-    return Context(
-        now=now,
-        has_turn=False,
-        calls_this_cell=0,
-        calls_this_session=account.calls if account else 0,
-        writes_this_cell=0,
-        writes_this_session=account.writes if account else 0,
-        risk=Risk.LOW,
-        approved=False,
-        kill_switch=False,
-        has_idempotency_key=False,
-        argument_bytes=0,
-        host="",
-    )
+    outside = Context.outside(now)
+    if account is None:
+        return outside
+    return replace(outside, calls_this_session=account.calls, writes_this_session=account.writes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A cell that takes long, for a client that can poll: real kernels, the official client, HTTP and stdio."""
 
 import asyncio
+import json
 
 import pytest
 from mcp.types import ElicitResult
@@ -112,3 +113,7 @@ async def test_a_task_that_waits_for_an_answer_can_be_cancelled_and_its_call_is_
     again, _ = await agent.execute(LATE, request_id="r")
     assert again["status"] == "interrupted"
     assert {each["status"] for each in again.get("calls", [])} <= {"denied", "canceled"}
+    told = await agent.client.session.read_resource(f"kernel://sessions/{again['session_id']}/transcript")
+    events = [json.loads(line) for line in told.contents[0].text.splitlines()]
+    # a change that was sent is heard to its end, so one that has no answer was not
+    assert {each["http_status"] for each in events if each["kind"] == "operation_called"} <= {0}

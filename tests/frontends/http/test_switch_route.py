@@ -47,6 +47,12 @@ async def test_a_body_says_what_to_switch(service, admin, body, part, name, off,
     assert service.gateway.calls == [("set_switch", "alice", part, name, off, reason)]
 
 
+async def test_a_body_of_more_values_than_are_read_is_refused_and_switches_nothing(service, admin):
+    answer = await service.http.put("/v1/switch", headers=admin, content="[" * 100_000)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert service.gateway.calls == []
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [
