@@ -22,6 +22,12 @@ upload.upload_url.write(head)
 image_ops.cleanup_create(ids=[upload.upload_id], idempotency_key=upload.upload_id)
 image_ops.quota_get()
 """
+# The cells go on until Prometheus has seen enough of them, which on a fast machine are many.
+ENOUGH = {
+    "max_calls_per_session": 100_000,
+    "budgets": {"session": {"writes": 100_000}, "tree": {"calls": 100_000, "writes": 100_000}},
+    "quotas": {"principal": {"calls": 100_000, "writes": 100_000}},
+}
 SCOPES = "kernel.search kernel.execute image.quota.read image.upload image.cleanup"
 
 
@@ -50,7 +56,7 @@ def test_every_alert_names_a_runbook_that_is_there():
 
 @pytest.fixture
 async def prometheus(tmp_path, hold, gateway_settings, world_and_app):
-    world, app = await world_and_app(gateway_settings(metrics={"token": TOKEN}))
+    world, app = await world_and_app(gateway_settings(metrics={"token": TOKEN}, limits=ENOUGH))
     bound, free = bind("127.0.0.1", 0), bind("127.0.0.1", 0)
     for each in free.sockets:
         each.close()

@@ -71,14 +71,14 @@ async def test_who_asks_may_give_up_and_the_question_is_gone():
     assert (task.status, task.detail()["result"]["content"]) == (Status.COMPLETED, [])
 
 
-@pytest.mark.parametrize("end", ["raises", "asks again"])
+@pytest.mark.parametrize("end", ["raises", "returns something else"])
 async def test_a_crash_is_failed_with_an_event_id_and_nothing_else(end, caplog):
     secret = "hidden" * 2
 
     async def work():
         if end == "raises":
             raise RuntimeError(secret)
-        return InputRequiredResult(request_state=secret)
+        return {"content": secret}
 
     task = task_of(work)
     with caplog.at_level(logging.ERROR):
@@ -89,6 +89,16 @@ async def test_a_crash_is_failed_with_an_event_id_and_nothing_else(end, caplog):
     assert detail == {"statusMessage": message, "error": {"code": INTERNAL_ERROR, "message": message}}
     assert "event-1" in caplog.text
     assert secret not in caplog.text
+
+
+async def test_a_call_whose_client_answers_by_calling_again_leaves_nothing_to_ask_for():
+    async def work():
+        return InputRequiredResult(request_state="sealed")
+
+    task = task_of(work)
+    await asyncio.wait({task.job})
+    await until(lambda: task.status is Status.CANCELLED)
+    assert task.detail() == {}
 
 
 async def test_a_protocol_error_is_failed_with_that_error():
