@@ -175,7 +175,8 @@ async def test_a_success_that_cannot_be_read_was_done_and_is_not_done_again(scen
     assert len(scene.server.seen) == 1
 
 
-async def test_a_call_that_ends_with_its_cell_is_not_done_again_by_the_same_request(scene):
+async def test_a_call_that_ends_with_its_cell_is_not_done_again_by_the_same_request(scene_with):
+    scene = await scene_with({"call_timeout_seconds": 1})
     run_again(scene)
     scene.server.respond = lambda handler: asyncio.Event().wait()
     call = asyncio.create_task(scene.ask(Kind.CALL, {"operation": "store:files_touch", "arguments": {"id": 1}}))
