@@ -17,7 +17,7 @@ from kernel_gateway.broker.entry import Entry
 from kernel_gateway.broker.mutations import Mutations
 from kernel_gateway.broker.permission import Permission
 from kernel_gateway.broker.schemas import Schemas
-from kernel_gateway.broker.seal import clean
+from kernel_gateway.broker.seal import clean, without
 from kernel_gateway.broker.services import Services, asker, quoted
 from kernel_gateway.broker.unbroken import to_its_end
 from kernel_gateway.errors import GatewayError
@@ -83,7 +83,8 @@ class Calls:
         with await self._metered(operation, account, cell, entry) as reservation:
             value = await self._once(operation, upstream, arguments, cell, entry, read)
             reservation.commit(reservation.reserved._replace(bytes=entry.request_bytes + entry.answer_bytes))
-            return value
+        blocked = decision.blocked_fields
+        return without(value, blocked) if blocked and entry.replayed else value
 
     async def _once(
         self,
@@ -144,12 +145,12 @@ class Calls:
     ) -> UpstreamAnswer:
         """A broken connection is tried once more, within the same deadline, where that cannot do the thing twice.
 
-        The error's `sent` is about all attempts. `is_repeat`: an earlier call may have been sent with this `key`.
+        The error is about all attempts. `is_repeat`: an earlier call may have been sent with this `key`.
         """
         time = asyncio.get_running_loop().time
         deadline = time() + self._services.settings.call_timeout_seconds
         may_repeat = operation.effect is Effect.READ or key is not None
-        sent = is_repeat
+        attempted = is_repeat
         while True:
             try:
                 return await upstream.call(
@@ -161,11 +162,10 @@ class Calls:
                 )
             except UpstreamError as error:
                 broken = error.code == "upstream_unavailable" and not error.http_status
-                is_second, sent = sent, sent or error.sent
                 if broken and may_repeat:
-                    may_repeat = False
+                    attempted, may_repeat = attempted or error.sent, False
                     continue
-                if is_second and key is not None and error.http_status == HTTPStatus.CONFLICT:
+                if attempted and key is not None and error.http_status == HTTPStatus.CONFLICT:
                     message = f"`{operation.server}` is still at work on the first attempt; try again later"
                     raise UpstreamError("upstream_unavailable", message, retry_after=error.retry_after) from error
                 raise UpstreamError(
@@ -173,7 +173,8 @@ class Calls:
                     clean(error.message, upstream.storage),
                     retry_after=error.retry_after,
                     http_status=error.http_status,
-                    sent=sent,
+                    sent=error.sent,
+                    attempted=attempted,
                 ) from error
 
     def _record(self, entry: Entry, account: Account, cell: Cell | None, duration_ms: float) -> None:

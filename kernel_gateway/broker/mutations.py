@@ -93,7 +93,7 @@ async def _failed(effects: Effects, effect: Effect, error: UpstreamError) -> NoR
     code, message, retry_after = error.code, error.message, error.retry_after
     if 200 <= error.http_status < 300:
         await effects.answered(effect, None)  # done, said in a way that cannot be used
-    elif not error.sent or 400 <= error.http_status < 500:
+    elif not error.perhaps_done:
         await effects.refused(effect)
     elif effect.keyed:
         message += "; made again in this cell, or with its `idempotency_key`, the same call is done at most once"

@@ -55,6 +55,15 @@ def seal(
     return sealer.value(body, mark, "", {}, 0), sealer.handles
 
 
+def without(value: Any, blocked_fields: frozenset[str]) -> Any:
+    """A sealed answer that was kept, without the fields that are blocked now; handles stay whole."""
+    if isinstance(value, list):
+        return [without(each, blocked_fields) for each in value]
+    if not isinstance(value, dict) or KEY in value:
+        return value
+    return {name: without(inner, blocked_fields) for name, inner in value.items() if name.lower() not in blocked_fields}
+
+
 def clean(text: str, storage: StorageHosts) -> str:
     """`text` without any link to `storage` and anything built like a signed link."""
     text = storage.redact(text)

@@ -38,13 +38,23 @@ class UpstreamError(GatewayError):
     """The upstream did not do it, or did not say so.
 
     `http_status` is 0 where no answer came. `sent` is False where it is certain that nothing reached the upstream.
+    `perhaps_done` is about all attempts: a 4xx answers for its own alone, so `attempted` says whether an earlier one
+    may have done it.
     """
 
     def __init__(
-        self, code: str, message: str, *, retry_after: float | None = None, http_status: int = 0, sent: bool = True
+        self,
+        code: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        http_status: int = 0,
+        sent: bool = True,
+        attempted: bool = False,
     ) -> None:
         super().__init__(code, message, retry_after=retry_after)
-        self.http_status, self.sent = http_status, sent
+        self.http_status, self.sent = http_status, sent or attempted
+        self.perhaps_done = attempted or (sent and not 400 <= http_status < 500)
 
 
 class Upstream(Protocol):

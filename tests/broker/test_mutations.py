@@ -166,6 +166,40 @@ async def test_a_second_attempt_that_meets_the_first_one_at_work_is_no_conflict_
     assert "still at work on the first attempt" in refused["message"]
 
 
+@pytest.mark.parametrize("status", [403, 422, 429])
+async def test_a_second_attempt_that_is_refused_says_nothing_of_the_first(scene, status):
+    """The first may have done it: its connection broke. The key is not free for anything else."""
+    scene.answers({}, status)
+    scene.broker._services.upstreams["store"] = Failing(scene.upstream, [BROKEN])
+    refused = await scene.refused("files_delete", ids=["a"], idempotency_key="k")
+    assert refused["message"].endswith("the same call is done at most once")
+    scene.answers({})
+    assert (await scene.refused("files_delete", ids=["b"], idempotency_key="k"))["code"] == "conflict"
+    await scene.call("files_delete", ids=["a"], idempotency_key="k")
+    assert len(set(keys(scene))) == 1
+
+
+async def test_a_repeat_that_is_refused_says_nothing_of_the_call_before_it(scene):
+    scene.answers({}, 500)
+    await scene.refused("files_delete", ids=["a"], idempotency_key="k")
+    scene.answers({}, 429)
+    refused = await scene.refused("files_delete", ids=["a"], idempotency_key="k")
+    assert (refused["code"], "at most once" in refused["message"]) == ("limited", True)
+    states = await scene.database.run(lambda c: c.exec_driver_sql("SELECT state FROM effects").scalars().all())
+    assert states == ["sent"]
+
+
+async def test_a_field_that_was_blocked_since_is_not_in_a_kept_answer(scene):
+    answer = {"upload_url": LINK, "method": "PUT", "Secret": "s", "inner": [{"secret": 1, "id": 2}]}
+    scene.answers(answer, 201)
+    first = await scene.call("files_create", **NEW, idempotency_key="k")
+    assert first["Secret"] == "s" and first["upload_url"]["$blob"]["direction"] == "write"
+    scene.broker._services.authorizer._hidden = frozenset({"secret", "direction", "method"})  # as a reload does
+    again = await scene.call("files_create", **NEW, idempotency_key="k")
+    assert again == {"upload_url": first["upload_url"], "inner": [{"id": 2}]}
+    assert len(scene.server.seen) == 1
+
+
 async def test_a_success_that_cannot_be_read_was_done_and_is_not_done_again(scene):
     scene.answers("nonsense")
     assert (await scene.refused("files_touch", id=1))["code"] == "upstream_invalid"
