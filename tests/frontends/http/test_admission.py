@@ -157,6 +157,8 @@ async def test_nobody_takes_all_protocol_sessions(serve, tokens):
     assert [status for status, _ in mine] == [200, 200]
     status, refused = await initialize(service, "alice-token")
     assert (status, refused.json()["code"], refused.headers["retry-after"]) == (429, "limited", "30")
+    assert refused.headers["ratelimit-policy"] == '"mcp-sessions-per-token";q=2'
+    assert refused.headers["ratelimit"] == '"mcp-sessions-per-token";r=0;t=30'
     assert (await initialize(service, "bob-token"))[0] == 200
     session = {"Mcp-Session-Id": mine[0][1].headers["mcp-session-id"]}
     assert (await service.http.delete("/mcp", headers=service.headers() | session)).status_code == 200
