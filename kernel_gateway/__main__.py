@@ -136,6 +136,8 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--scope", required=True, type=_words, metavar='"A B"', help="what it allows, space separated")
     token.add_argument("--role", default="dev", type=_words, metavar="ROLE", help="dev by default")
     token.add_argument("--org", default="acme", type=_words, metavar="NAME", help="the organisation, acme by default")
+    text = "the program it was given to, agent by default; who approves for others uses one that runs no cells"
+    token.add_argument("--client", default="agent", type=_words, metavar="NAME", help=text)
     token.add_argument(
         "--ttl", default=3600, type=_ttl, metavar="SECONDS", help="how long it lives: 3600 by default, 30 days at most"
     )
@@ -165,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_operating(every: _Commands, command: Callable[..., argparse.ArgumentParser]) -> None:
     """The commands for a gateway that runs."""
     switch = command("switch", operating.switch, "switch cells off or on, at once and until it is said otherwise")
-    switch.add_argument("what", choices=("execute",), help="what is switched: the execution of cells")
+    switch.add_argument("what", type=_execute, metavar="execute", help="what is switched: the execution of cells")
     switch.add_argument("state", nargs="?", choices=("on", "off"), help="without it: show what is off")
     part = switch.add_mutually_exclusive_group()
     part.add_argument("--server", metavar="NAME", help="calls to this server alone")
@@ -180,6 +182,13 @@ def _add_operating(every: _Commands, command: Callable[..., argparse.ArgumentPar
     shown.add_argument("id", metavar="ID", type=_session_id, help="as `sessions list` shows it")
     for each in (switch, listed, shown):
         each.add_argument("--json", action="store_true", help="one object, for programs")
+
+
+def _execute(text: str) -> str:
+    if text != "execute":
+        said = f"execute {text}" if text in ("on", "off") else "execute off"
+        raise argparse.ArgumentTypeError(f"say what is switched: `kernel-gateway switch {said}`")
+    return text
 
 
 def _session_id(text: str) -> str:

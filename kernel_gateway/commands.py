@@ -122,7 +122,12 @@ async def token(settings: Settings, options: argparse.Namespace) -> int:
         minter = Minter.load(world_folder(settings))
         print(
             minter.mint(
-                options.subject, options.scope, role=options.role, organisation=options.org, ttl_seconds=options.ttl
+                options.subject,
+                options.scope,
+                role=options.role,
+                organisation=options.org,
+                client=options.client,
+                ttl_seconds=options.ttl,
             )
         )
     except FileNotFoundError:

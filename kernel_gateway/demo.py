@@ -106,7 +106,7 @@ async def flow(client: Client, user: User, close_session: Callable[[str], Awaita
         if code is LOOK:
             held &= any(isinstance(block, ImageContent) for block in result.content)
         if code is CLEAN_UP:
-            held &= [call["replayed"] for call in said["calls"]][:2] == [False, True]
+            held &= [call["replayed"] for call in said.get("calls", ())][:2] == [False, True]
             yield Step("asked its user before it deletes", len(user.asked) == 3, 0.0, _questions(user.asked))
         step = Step(name, held, _since(started), text)
         yield step

@@ -48,8 +48,7 @@ async def sessions_show(settings: Settings, options: argparse.Namespace) -> int:
         return 0
     print(session_line(found))
     for event in found["transcript"]:
-        words = (event.get("operation", ""), event.get("status", ""), event.get("reason", ""))
-        print(f"{_when(event['at'])}  {event['kind']}  {' '.join(word for word in words if word)}".rstrip())
+        print(event_line(event))
     return 0
 
 
@@ -68,6 +67,16 @@ def session_line(session: Mapping[str, Any]) -> str:
     owner = _shown(f"{session['organisation']}/{session['subject']} via {session['client']}")
     counts = f"{session['cells']} cells, {session['calls']} calls"
     return f"{session['session_id']}  {session['state']}  {counts}  {owner}  used {_when(session['used_at'])}"
+
+
+def event_line(event: Mapping[str, Any]) -> str:
+    """What happened, and of a refusal and an answer by whom and why."""
+    said = [event.get(name, "") for name in ("operation", "action", "status", "outcome", "reason", "code")]
+    if event["kind"] == "refused" or event.get("decision") == "deny":
+        said.append(event["rule"])
+    if event["kind"] == "approval_ended":
+        said.append(f"by {event['subject']}")
+    return f"{_when(event['at'])}  {event['kind']}  {_shown(' '.join(filter(None, said)))}".rstrip()
 
 
 def _shown(text: str) -> str:

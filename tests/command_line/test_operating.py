@@ -108,8 +108,9 @@ async def test_a_socket_that_a_dead_gateway_left_is_no_gateway(gateway_settings,
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["switch"], "what"),
-        (["switch", "search", "off"], "invalid choice: 'search'"),
+        (["switch"], "execute"),
+        (["switch", "search", "off"], "`kernel-gateway switch execute off`"),
+        (["switch", "on"], "`kernel-gateway switch execute on`"),
         (["switch", "execute", "maybe"], "invalid choice: 'maybe'"),
         (["switch", "execute", "off", "--server", "a", "--role", "b"], "not allowed with argument"),
         (["sessions"], "VERB"),
