@@ -196,8 +196,8 @@ async def running(
             max_per_session=limits.max_handles_per_session,
         )
         vault = Vault(database, keys)
-        effects = Effects(database, vault, clock, limits.effect_retention_seconds)
-        counted = meter(limits, database, clock)
+        effects = Effects(database, vault, clock, limits.effect_retention_seconds, lives.are_elsewhere)
+        counted = meter(limits, database, clock, lambda kind: policies.source.settings.per_minute(kind))
         stack.push_async_callback(counted.close)
         secret = keys.secret("idempotency")
         broker = Broker(

@@ -45,10 +45,15 @@ class Meter:
             await self._rates.close()
 
 
-def meter(settings: LimitSettings, database: Database, clock: Callable[[], float]) -> Meter:
-    """Raises ConfigError."""
-    store = settings.store.get_secret_value()
-    rates = Rates(settings.rates, store, clock, store_timeout_seconds=settings.store_timeout_seconds)
+def meter(
+    settings: LimitSettings,
+    database: Database,
+    clock: Callable[[], float],
+    per_minute: Callable[[str], int | None] = lambda kind: None,
+) -> Meter:
+    """`per_minute` as `Rates` has it. Raises ConfigError."""
+    store, patience = settings.store.get_secret_value(), settings.store_timeout_seconds
+    rates = Rates(settings.rates, store, clock, store_timeout_seconds=patience, per_minute=per_minute)
     quotas = settings.quotas
     principal, organisation = quotas.principal.most(), quotas.organisation.most()
     return Meter(settings, rates, Quotas(database, clock, principal=principal, organisation=organisation))

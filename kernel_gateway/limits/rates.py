@@ -27,17 +27,26 @@ _MAX_PLANS = 4096  # kinds and operations whose rates are kept in order; others 
 
 
 class Rates:
-    """`store` is "memory" or a Redis URL. Raises ConfigError. `clock` is in seconds since the epoch."""
+    """`store` is "memory" or a Redis URL. Raises ConfigError. `clock` is in seconds since the epoch.
+
+    `per_minute(kind)` is what a caller is held to at the moment, besides the settings; None where it is nothing more.
+    """
 
     def __init__(
-        self, settings: RateSettings, store: str, clock: Callable[[], float], *, store_timeout_seconds: float = 1.0
+        self,
+        settings: RateSettings,
+        store: str,
+        clock: Callable[[], float],
+        *,
+        store_timeout_seconds: float = 1.0,
+        per_minute: Callable[[str], int | None] = lambda kind: None,
     ) -> None:
-        self._settings, self._clock = settings, clock
+        self._settings, self._clock, self._per_minute = settings, clock, per_minute
         self._redis = None if store == MEMORY else _redis(store)
         self._windows: Windows = self._redis or MemoryWindows(clock)
         self._patience = store_timeout_seconds if self._redis else None
         self._failed = False
-        self._plans: dict[tuple[str, str], tuple[tuple[str, Rate], ...]] = {}
+        self._plans: dict[tuple[str, str, int | None], tuple[tuple[str, Rate], ...]] = {}
 
     def __repr__(self) -> str:
         return f"<Rates in {'Redis' if self._redis else 'memory'}>"
@@ -48,7 +57,8 @@ class Rates:
         The narrowest allowance is asked first, and the first refusal ends it: who is over their own takes nothing from
         what others share with them.
         """
-        plan = self._plans.get((kind, operation)) or self._plan(kind, operation)
+        most = self._per_minute(kind)
+        plan = self._plans.get((kind, operation, most)) or self._plan(kind, operation, most)
         try:
             async with asyncio.timeout(self._patience):
                 for counted, rate in plan:
@@ -76,10 +86,12 @@ class Rates:
             retry_after=wait,
         )
 
-    def _plan(self, kind: str, operation: str) -> tuple[tuple[str, Rate], ...]:
+    def _plan(self, kind: str, operation: str, most: int | None) -> tuple[tuple[str, Rate], ...]:
         """What is counted for such a request, the narrowest first."""
         settings = self._settings
         lines = [(kind, text) for text in getattr(settings, kind)]
+        if most is not None:
+            lines.insert(0, (kind, f"{most}/minute per token"))
         if kind == CALL:
             own = settings.operations.get(operation, settings.operation)
             lines += [(f"operation {operation}", text) for text in own]
@@ -88,8 +100,8 @@ class Rates:
         )
         if len(self._plans) >= _MAX_PLANS:
             self._plans.clear()
-        self._plans[kind, operation] = tuple(plan)
-        return self._plans[kind, operation]
+        self._plans[kind, operation, most] = tuple(plan)
+        return self._plans[kind, operation, most]
 
     async def close(self) -> None:
         if self._redis is not None:

@@ -30,5 +30,13 @@ class PolicySettings(Section):
     controlled_calls_per_cell: int = Field(5, ge=1)  # a cell that a person still follows call by call
     controlled_calls_per_session: int = Field(25, ge=1)  # a quarter of what a session makes otherwise
     controlled_writes_per_cell: int = Field(1, ge=0)  # one change, then somebody looks
+    controlled_cells_per_minute: int = Field(6, ge=1)  # of one caller: somebody can look at each before the next
+    controlled_calls_per_minute: int = Field(20, ge=1)  # of one caller: some three to each of those cells
     files: tuple[Path, ...] = ()
     reload_seconds: float = Field(1.0, gt=0)  # reading a few small files that often costs nothing
+
+    def per_minute(self, kind: str) -> int | None:
+        """How often a caller may come in this phase, besides `limits.rates`: `kind` is execute, call or another."""
+        if self.rollout != "controlled-write":
+            return None
+        return {"execute": self.controlled_cells_per_minute, "call": self.controlled_calls_per_minute}.get(kind)

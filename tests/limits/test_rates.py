@@ -11,6 +11,7 @@ from kernel_gateway.limits.rate import WHOM, bucket, parse_rate
 from kernel_gateway.limits.rates import Rates
 from kernel_gateway.limits.settings import MEMORY, LimitSettings, RateSettings
 from kernel_gateway.limits.windows import MemoryWindows
+from kernel_gateway.policy.settings import PolicySettings
 from tests.limits.conftest import Clock, caller
 
 NOTHING = {"request": [], "execute": [], "search": [], "call": [], "operation": []}
@@ -45,6 +46,17 @@ async def test_a_rate_allows_its_count_and_not_one_more_and_says_when_there_is_r
     assert (await allowed(counted, kind, caller()))[0] == 0
     clock.now += 0.1  # now the first is a minute old, and nothing else
     assert (await allowed(counted, kind, caller()))[0] == 1
+
+
+@pytest.mark.parametrize(("kind", "most"), [("execute", 6), ("call", 20)])
+async def test_in_a_controlled_phase_the_tighter_rate_holds_at_both_sides_and_only_then(clock, kind, most):
+    policy = [PolicySettings(rollout="controlled-write")]
+    counted = Rates(RateSettings(), MEMORY, clock, per_minute=lambda kind: policy[0].per_minute(kind))
+    count, error = await allowed(counted, kind, caller(), tries=most + 1)
+    assert (count, error.quota, error.window_seconds) == (most, most, 60)
+    assert (await allowed(counted, kind, caller("bob"), tries=1))[0] == 1
+    policy[0] = PolicySettings()
+    assert (await allowed(counted, kind, caller(), tries=1))[0] == 1
 
 
 async def test_of_several_windows_all_hold(clock):
