@@ -107,10 +107,10 @@ class App:
         """HTTP and MCP on `bound`, which is closed when the context ends or cannot begin. Raises ConfigError."""
         with closing(bound):
             manager = session_manager(self.mcp_server(), self.settings.server)
-            refusals = Refusals(self._journal.record, "door")
+            refusals = Refusals(self._journal.record)
 
-            def refused(error: GatewayError) -> None:
-                refusals.count(error.code)
+            def refused(error: GatewayError, who: Principal | None) -> None:
+                refusals.count(error, "http", who)
 
             routes = application(
                 self.gateway,
@@ -277,8 +277,8 @@ async def running(
         fetch = HttpFetch(settings.auth)
         stack.callback(fetch.close)
         verifier = Verifier(settings.auth, fetch if embedded else without_reference_keys(fetch), clock)
-        refusals = Refusals(journal.record, "admin")
-        event_id, refused = partial(secrets.token_hex, 8), lambda error: refusals.count(error.code)
+        refusals = Refusals(journal.record)
+        event_id, refused = partial(secrets.token_hex, 8), lambda error, who: refusals.count(error, "admin", who)
         door = Door(verifier, settings.server, clock, event_id, _at_any_rate, refused)
         await stack.enter_async_context(administered(store.folder, door, operators))
         state_key = keys.secret("request-state")

@@ -58,12 +58,12 @@ class GatewayError(Exception):
     """An anticipated failure.
 
     `code` is a key of CODES; `message` is one lower-case line with what to do next, user input in backticks;
-    `retry_after` is in seconds.
+    `retry_after` is in seconds; `rule` names what refused, for the ledger.
     """
 
-    def __init__(self, code: str, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, code: str, message: str, *, retry_after: float | None = None, rule: str = "") -> None:
         super().__init__(message)
-        self.code, self.message, self.retry_after = code, message, retry_after
+        self.code, self.message, self.retry_after, self.rule = code, message, retry_after, rule
         self.meaning = CODES[code]
 
     def __repr__(self) -> str:

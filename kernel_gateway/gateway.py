@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from catalog import Catalog
@@ -10,18 +11,19 @@ from kernel_gateway.approvals.pending import Pending
 from kernel_gateway.approvals.queue import Queue
 from kernel_gateway.audit.events import Searched, SessionClosed, SessionDelegated, SessionOpened
 from kernel_gateway.audit.journal import Journal
+from kernel_gateway.audit.refusals import Refusals
 from kernel_gateway.auth.delegation import delegate, opener
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.cells import Cells
 from kernel_gateway.crash import places
 from kernel_gateway.errors import GatewayError
-from kernel_gateway.limits.exceeded import ExceededError
 from kernel_gateway.limits.meter import Meter
 from kernel_gateway.permits import Permits, at_the_door
-from kernel_gateway.policy.request import Authorizer, Context, Request
+from kernel_gateway.policy.request import Authorizer, Request
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.search import SearchAnswer, answer
 from kernel_gateway.sessions.checks import check
+from kernel_gateway.sessions.places import Places
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
 from kernel_gateway.sessions.session import Services, Session
 from kernel_gateway.sessions.settings import SessionSettings
@@ -39,7 +41,6 @@ SCOPES = {
     "delete": "kernel.delete",
     "approve": "kernel.approve",
 }
-_MAX_CLOSED = 10_000  # ids of closed sessions whose owner may still read their transcript
 
 
 class Gateway:
@@ -63,8 +64,7 @@ class Gateway:
         self._journal, self._settings, self._meter = journal, settings, meter
         self._unsafe, self._notices = unsafe, notices
         self._queue = queue
-        self._sessions: dict[str, Session] = {}
-        self._closed: dict[str, tuple[str, str, str, str]] = {}
+        self._places, self._refusals = Places(services, settings), Refusals(journal.record)
         self._turns = Turns(
             settings.answer_ttl_seconds, settings.max_answers, settings.max_answer_bytes, services.clock
         )
@@ -72,14 +72,14 @@ class Gateway:
         self._reaper: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Gateway {len(self._sessions)} sessions, {self._turns!r}>"
+        return f"<Gateway {len(self._places)} sessions, {self._turns!r}>"
 
     async def start(self) -> None:
         """Sessions come back where a question about their first cell waits: they had no kernel to lose."""
         for pending in await self._queue.start():
             session = Session(pending.terms.session, pending.asker, self._services, self._settings)
             if pending.terms.state == session.version:
-                self._sessions.setdefault(session.id, session)
+                self._places.take(session)
             else:
                 await self._queue.void(session.id)
         self._reaper = asyncio.create_task(self._reap(), name="session-reaper")
@@ -88,7 +88,7 @@ class Gateway:
         if self._reaper is not None:
             self._reaper.cancel()
         await self._turns.close()
-        for session in list(self._sessions.values()):
+        for session in self._places:
             await self._close(session, "shutdown")
 
     def ready(self) -> tuple[bool, list[str]]:
@@ -112,7 +112,7 @@ class Gateway:
 
     def live(self) -> list[Session]:
         """Everybody's open sessions."""
-        return list(self._sessions.values())
+        return list(self._places)
 
     def catalog_for(self, principal: Principal) -> Catalog:
         """The operations this caller may use."""
@@ -122,8 +122,9 @@ class Gateway:
         self, principal: Principal, query: str, *, limit: int = 10, server: str = "", detail: str = "brief"
     ) -> SearchAnswer:
         """The contract's structured result. Raises GatewayError."""
-        await self._meter.admit("search", principal)
-        self._decide(principal, "search", "")
+        with self._refusals.of(principal, "search"):
+            await self._meter.admit("search", principal)
+            self._decide(principal, "search", "")
         visible = self.catalog_for(principal)
         found = answer(visible, query, limit=limit, server=server, detail=detail)
         self._journal.record(
@@ -151,27 +152,31 @@ class Gateway:
         Cancelling the caller interrupts the cell; with `detach_on_cancel` the cell goes on to its own deadline.
         Raises GatewayError: denied, invalid, not_found, conflict, limited, busy, disabled, sandbox.
         """
-        principal = opener(principal)
-        await self._meter.admit("execute", principal)
-        self._decide(principal, "execute", request.session_id)
-        check(request, self._settings)
-        return await self._cells.execute(principal, request, on_progress, detach_on_cancel=detach_on_cancel)
+        principal, session_id = opener(principal), request.session_id
+        with self._refusals.of(principal, "execute", self._own(principal, session_id)):
+            await self._meter.admit("execute", principal)
+            self._decide(principal, "execute", session_id)
+            check(request, self._settings)
+            result = await self._cells.execute(principal, request, on_progress, detach_on_cancel=detach_on_cancel)
+        if result.status == "denied":
+            self._refusals.count(_refusal(result), principal.front_end, principal, "execute", result.session_id)
+        return result
 
     async def approvals(self, principal: Principal) -> list[Pending]:
         """What waits for this person, oldest first. Raises GatewayError denied."""
-        self._decide(principal, "approve", "")
-        return self._queue.waiting_for(principal)
+        with self._asked(principal, "approve"):
+            return self._queue.waiting_for(principal)
 
     async def decide_approval(self, principal: Principal, approval_id: str, *, approve: bool) -> Pending:
         """Raises GatewayError denied | not_found | conflict."""
-        self._decide(principal, "approve", approval_id)
-        return await self._queue.decide(approval_id, principal, approve=approve)
+        with self._asked(principal, "approve", approval_id):
+            return await self._queue.decide(approval_id, principal, approve=approve)
 
     async def create_session(self, principal: Principal, wanted: Sequence[str]) -> dict[str, Any]:
         """Without a cell: it may read, and what the `wanted` flags hand on. Raises GatewayError denied, limited."""
-        self._decide(principal, "create", "")
-        given = delegate(principal, wanted, self._usable.roles.flags, self._usable.reading)
-        session = self._open(given.principal, "create")
+        with self._asked(principal, "create"):
+            given = delegate(principal, wanted, self._usable.roles.flags, self._usable.reading)
+            session = self._open(given.principal, "create")
         for flag in given.granted:
             self._journal.record(SessionDelegated(**self._who(session), flag=flag))
         await self._journal.flush()
@@ -179,47 +184,52 @@ class Gateway:
         return summary(session) | told
 
     async def sessions(self, principal: Principal) -> list[dict[str, Any]]:
-        self._decide(principal, "read", "")
-        mine = (each for each in self._sessions.values() if each.owner.identity == principal.identity)
-        return [summary(session) for session in mine]
+        with self._asked(principal, "read"):
+            return [summary(session) for session in self._places.of(principal)]
 
     async def session(self, principal: Principal, session_id: str) -> dict[str, Any]:
-        self._decide(principal, "read", session_id)
-        return summary(self._session(principal, session_id))
+        with self._asked(principal, "read", session_id):
+            return summary(self._session(principal, session_id))
 
     async def transcript(self, principal: Principal, session_id: str) -> list[dict[str, Any]]:
         """The journal, filtered by session; also of a session that was closed not long ago."""
-        self._decide(principal, "read", session_id)
-        if self._closed.get(session_id) != principal.identity:
-            self._session(principal, session_id)
+        with self._asked(principal, "read", session_id):
+            if not self._places.had(principal, session_id):
+                self._session(principal, session_id)
         await self._journal.flush()
         return await self._journal.transcript(session_id)
 
     async def interrupt(self, principal: Principal, session_id: str) -> bool:
         """False where no cell runs."""
-        self._decide(principal, "interrupt", session_id)
-        return self._session(principal, session_id).interrupt()
+        with self._asked(principal, "interrupt", session_id):
+            return self._session(principal, session_id).interrupt()
 
     async def close_session(self, principal: Principal, session_id: str) -> None:
-        self._decide(principal, "delete", session_id)
-        await self._close(self._session(principal, session_id), "closed")
+        with self._asked(principal, "delete", session_id):
+            session = self._session(principal, session_id)
+        await self._close(session, "closed")
         await self._journal.flush()
 
-    def _decide(self, principal: Principal, action: str, resource: str) -> None:
-        decision = self._authorizer.decide(
-            Request(principal, action, resource, SCOPES[action], self._context(principal, resource))
-        )
-        if not decision.allowed:
-            raise GatewayError(decision.code, decision.reason)
+    @contextmanager
+    def _asked(self, principal: Principal, action: str, resource: str = "") -> Iterator[None]:
+        """What is asked for inside is decided first. Whatever refuses it, it is written down."""
+        with self._refusals.of(principal, action, self._own(principal, resource)):
+            self._decide(principal, action, resource)
+            yield
 
-    def _context(self, principal: Principal, session_id: str) -> Context:
-        session = self._sessions.get(session_id)
-        account = session.account if session is not None and session.owner.identity == principal.identity else None
-        return at_the_door(self._services.clock(), account)
+    def _decide(self, principal: Principal, action: str, resource: str) -> None:
+        session = self._places.find(principal, resource)
+        context = at_the_door(self._services.clock(), session.account if session else None)
+        decision = self._authorizer.decide(Request(principal, action, resource, SCOPES[action], context))
+        if not decision.allowed:
+            raise GatewayError(decision.code, decision.reason, rule=decision.rule)
+
+    def _own(self, principal: Principal, session_id: str) -> str:
+        """The id of a session of the caller's; "" for any other."""
+        return session_id if self._places.find(principal, session_id) else ""
 
     def _session(self, principal: Principal, session_id: str) -> Session:
-        session = self._sessions.get(session_id)
-        if session is None or session.owner.identity != principal.identity:
+        if (session := self._places.find(principal, session_id)) is None:
             what = "it is unknown, expired or closed; leave out `session_id` to start a new one"
             if self._queue.was_interrupted(session_id, principal):
                 what = (
@@ -229,40 +239,13 @@ class Gateway:
         return session
 
     def _open(self, principal: Principal, reason: str = "execute") -> Session:
-        mine = [each for each in self._sessions.values() if each.owner.identity == principal.identity]
-        if len(mine) >= self._settings.max_sessions_per_principal:
-            idle = sorted(mine, key=lambda session: session.used_at)
-            message = f"you have {len(mine)} open sessions; go on in one with `session_id`, such as `{idle[0].id}`"
-            raise ExceededError(
-                f"{message}, or DELETE /v1/sessions/ID",
-                policy="sessions-per-token",
-                quota=self._settings.max_sessions_per_principal,
-                retry_after=self._expires_in(idle[0]),
-            )
-        if len(self._sessions) >= self._settings.max_sessions:
-            next_free = min(self._sessions.values(), key=lambda session: session.used_at)
-            message = "every place for a session is taken; try again later"
-            raise ExceededError(
-                message,
-                policy="sessions",
-                quota=self._settings.max_sessions,
-                retry_after=self._expires_in(next_free),
-            )
-        session = Session(self._services.new_id("ses"), principal, self._services, self._settings)
-        self._sessions[session.id] = session
+        session = self._places.open(principal)
         self._journal.record(SessionOpened(**self._who(session), reason=reason))
         return session
 
-    def _expires_in(self, session: Session) -> float:
-        """Seconds until an idle session gives up its place, if nobody uses it."""
-        return max(1.0, round(session.used_at + self._settings.idle_seconds - self._services.clock()))
-
     async def _close(self, session: Session, reason: str) -> None:
-        if self._sessions.pop(session.id, None) is None:
+        if not self._places.give_back(session):
             return  # somebody else is closing it already
-        self._closed[session.id] = session.owner.identity
-        while len(self._closed) > _MAX_CLOSED:
-            del self._closed[next(iter(self._closed))]
         self._services.broker.forget_session(session.id)
         self._journal.record(SessionClosed(**self._who(session), reason=reason))
         try:
@@ -289,10 +272,18 @@ class Gateway:
             self._turns.forget_expired()
             await self._queue.forget_expired()
             oldest = self._services.clock() - self._settings.idle_seconds
-            for session in list(self._sessions.values()):
+            for session in self._places:
                 is_waited_for = self._queue.waits_in(session.id)  # a person may take longer than an idle session has
                 if session.state == "idle" and session.used_at < oldest and not is_waited_for:
                     try:
                         await self._close(session, "expired")
                     except Exception as error:
                         log.error("closing an idle session failed: %s", places(error))
+
+
+def _refusal(result: ExecuteResult) -> GatewayError:
+    """Of a cell that was read and not run."""
+    violations = result.reviewed.review.violations if result.reviewed else ()
+    return GatewayError(
+        result.code, result.message, rule=next((each.rule for each in violations if each.refused), "approval")
+    )

@@ -91,7 +91,7 @@ class Permits:
             else:
                 return self._waits(request, session, Reviewed(found, (reason,)), pending)
         if decision.allowed is not True:
-            raise GatewayError(decision.code or "denied", decision.reason)
+            raise GatewayError(decision.code or "denied", decision.reason, rule=decision.rule)
         if request.validate_only:
             return self._valid(session, Reviewed(found, (decision.reason or decision.rule,)), terms)
         return Permit(principal, found.plan, approver, terms, found.definitions, claims)

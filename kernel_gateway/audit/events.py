@@ -217,11 +217,17 @@ class PolicyRefused(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refused(Event):
-    """A door stayed shut, `count` times: failed authentication or authority. Who asked may be unknown."""
+    """A door stayed shut, `count` times. Who asked may be unknown.
+
+    `door` is http or admin where no call began, else the caller's front end; then `action` is what was asked for, and
+    `rule` what stood against it.
+    """
 
     kind: ClassVar[str] = "refused"
 
     code: ErrorCode = ""
+    door: Word = ""
+    action: Word = ""
     rule: Rule = ""
     count: Count = 1
 

@@ -38,6 +38,7 @@ TOOL_ERROR = "tool_error"  # the convention's word for a result that says `isErr
 ERROR_TYPES = frozenset(
     {"", TOOL_ERROR, *(str(code) for code in (-32700, *range(-32603, -32599), *range(-32023, -31999)))}
 )
+ANSWERED = frozenset({"mcp", "stdio"})  # the front ends whose answers are counted, refusals among them
 HTTP_METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
 # Whoever met one of these wanted what they may not have, or had too much of it, or what an operator had switched off.
 BLOCKED = frozenset({"disabled", *(code for code, meaning in CODES.items() if meaning.http in {401, 403, 421, 429})})
@@ -115,8 +116,8 @@ class Metrics:
             case CellRan():
                 self._cells.labels(_within(STATUSES, event.status)).inc()
                 self._cell_seconds.observe(event.duration_ms / 1000)
-            case Refused():
-                self._count_blocked("admin" if event.rule == "admin" else "http", event.code, event.count)
+            case Refused() if event.door not in ANSWERED:
+                self._count_blocked("admin" if event.door == "admin" else "http", event.code, event.count)
             case BlobMoved():
                 self._blob_bytes.labels(event.direction or OTHER).inc(event.bytes)
 

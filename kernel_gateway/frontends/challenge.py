@@ -29,7 +29,8 @@ class InsufficientScopeError(GatewayError):
     """`needed` is everything the call needs, so that one consent is enough."""
 
     def __init__(self, needed: tuple[str, ...]) -> None:
-        super().__init__("denied", f"this call needs the scopes `{' '.join(needed)}`; get a token that has them all")
+        message = f"this call needs the scopes `{' '.join(needed)}`; get a token that has them all"
+        super().__init__("denied", message, rule="scope")
         self.needed = needed
 
 

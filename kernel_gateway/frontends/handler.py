@@ -36,14 +36,14 @@ class TokenVerifier(Protocol):
 @dataclass(frozen=True, slots=True)
 class Door:
     """What all handlers share. `admit` raises where a caller comes too often, `refused` hears of every refusal before
-    a call began, `event_id` names a crash."""
+    a call began, and whose it was where that is known, `event_id` names a crash."""
 
     verifier: TokenVerifier
     settings: ServerSettings
     clock: Callable[[], float]
     event_id: Callable[[], str]
     admit: Callable[[Principal], Awaitable[None]]
-    refused: Callable[[GatewayError], None]
+    refused: Callable[[GatewayError, Principal | None], None]
 
 
 class Handler(web.RequestHandler):
@@ -77,7 +77,7 @@ class Handler(web.RequestHandler):
         try:
             await self._admit()
         except GatewayError as error:
-            self.door.refused(error)
+            self.door.refused(error, getattr(self, "principal", None))
             raise
 
     async def _admit(self) -> None:

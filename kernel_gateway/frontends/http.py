@@ -81,7 +81,7 @@ def application(
     *,
     tool_scopes: Mapping[str, tuple[str, ...]] = TOOL_SCOPES,
     admit: Callable[[Principal], Awaitable[None]] = everybody,
-    refused: Callable[[GatewayError], None] = lambda error: None,
+    refused: Callable[[GatewayError, Principal | None], None] = lambda error, who: None,
     clock: Callable[[], float] = time.time,
     event_id: Callable[[], str] = lambda: secrets.token_hex(8),
     metrics: Readings | None = None,

@@ -12,5 +12,5 @@ class ExceededError(GatewayError):
     def __init__(
         self, message: str, *, policy: str, quota: int, window_seconds: int = 0, retry_after: float | None = None
     ) -> None:
-        super().__init__("limited", message, retry_after=retry_after)
+        super().__init__("limited", message, retry_after=retry_after, rule=policy)
         self.policy, self.quota, self.window_seconds = policy, quota, window_seconds

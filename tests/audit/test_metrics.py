@@ -39,15 +39,18 @@ def test_a_call_is_counted_by_operation_and_status_with_its_time(metrics):
 def test_cells_bytes_and_refusals_are_counted(metrics):
     metrics.record(CellRan(status="lost", duration_ms=1500, **WHO))
     metrics.record(BlobMoved(direction="write", bytes=100, status="ok", **WHO))
-    metrics.record(Refused(code="unauthenticated", rule="door", count=7))
-    metrics.record(Refused(code="denied", rule="admin"))
-    metrics.record(Refused(code="invalid", rule="door"))
+    metrics.record(Refused(code="unauthenticated", door="http", count=7))
+    metrics.record(Refused(code="denied", door="admin"))
+    metrics.record(Refused(code="invalid", door="http"))
     assert counted(metrics, "kg_cells_total", status="lost") == 1
     assert counted(metrics, "kg_cell_duration_seconds_sum") == 1.5
     assert counted(metrics, "kg_blob_bytes_total", direction="write") == 100
     assert counted(metrics, "kg_blocked_total", door="http", code="unauthenticated") == 7
     assert counted(metrics, "kg_blocked_total", door="admin", code="denied") == 1
     assert counted(metrics, "kg_events_total", kind="refused") == 3
+    metrics.record(Refused(code="denied", door="rest", action="read"))
+    metrics.record(Refused(code="denied", door="mcp", action="execute"))  # its answer is counted
+    assert counted(metrics, "kg_blocked_total", door="http", code="denied") == 1
     assert not any("invalid" in dict(labels).values() for _, labels in samples(metrics))
 
 

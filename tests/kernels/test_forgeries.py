@@ -36,7 +36,7 @@ async def test_a_cell_that_forges_its_end_and_runs_on_can_call_nothing_and_shows
     me = app.stdio_principal()
     first = await app.gateway.execute(me, ExecuteRequest(END_THE_TURN + CALL_UNTIL_DENIED))
     assert (first.status, first.stdout) == ("ok", "")
-    await until(lambda: app.gateway._sessions[first.session_id].account.strays)
+    await until(lambda: app.gateway._places._open[first.session_id].account.strays)
     second = await app.gateway.execute(me, ExecuteRequest("print(said)", first.session_id))
     assert second.stdout == "no cell is running; make the call from a cell and wait for its result there\n"
 

@@ -354,10 +354,10 @@ async def test_a_session_that_a_person_is_asked_about_does_not_end_for_being_idl
         asked = await agent.run("exec('x = 1')\n" + DELETE)
         other = await agent.run(READ, session_id="", validate_only=True)
         now[0] += 3000
-        await until(lambda: other.session_id not in agent.gateway._sessions)
-        assert asked.session_id in agent.gateway._sessions
+        await until(lambda: other.session_id not in agent.gateway._places._open)
+        assert asked.session_id in agent.gateway._places._open
         now[0] += 600
-        await until(lambda: asked.session_id not in agent.gateway._sessions)
+        await until(lambda: asked.session_id not in agent.gateway._places._open)
 
 
 async def test_a_kernel_that_dies_while_a_call_waits_voids_the_question_and_says_so(caller):

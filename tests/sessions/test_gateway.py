@@ -409,7 +409,7 @@ async def test_a_kernel_that_does_not_start_leaves_no_session_behind(make):
     async def broken(organisation):
         raise GatewayError("sandbox", "no kernel today")
 
-    app.gateway._services = replace(app.gateway._services, take_kernel=broken)
+    app.gateway._places._services = replace(app.gateway._services, take_kernel=broken)
     with pytest.raises(GatewayError, match="no kernel today"):
         await app.gateway.execute(me, cell("1"))
     assert await app.gateway.sessions(me) == []
@@ -459,7 +459,7 @@ async def test_closing_a_session_while_its_kernel_starts_runs_nothing_and_leaves
         kernels.append(await take_kernel(organisation))
         return kernels[0]
 
-    app.gateway._services = replace(app.gateway._services, take_kernel=slow)
+    app.gateway._places._services = replace(app.gateway._services, take_kernel=slow)
     task = asyncio.create_task(app.gateway.execute(me, cell("ran = True")))
     await started.wait()
     (session,) = await app.gateway.sessions(me)

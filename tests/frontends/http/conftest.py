@@ -100,7 +100,7 @@ class Service:
     port: int
     tokens: TokenTable
     gateway: RecordingGateway
-    refusals: list[GatewayError]
+    refusals: list[tuple[GatewayError, Principal | None]]
     http: httpx2.AsyncClient
     server: object
 
@@ -129,7 +129,8 @@ async def serve(tokens):
                 mcp = manager.asgi_app
             app = application(
                 gateway, gateway, tokens, mcp or nothing, settings,
-                refused=refusals.append, clock=lambda: NOW, event_id=lambda: f"event-{next(numbers)}",
+                refused=lambda error, who: refusals.append((error, who)),
+                clock=lambda: NOW, event_id=lambda: f"event-{next(numbers)}",
             )  # fmt: skip
             bound = bind("127.0.0.1", 0)
             server = listen(app, settings, bound)

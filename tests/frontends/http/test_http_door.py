@@ -94,7 +94,7 @@ async def test_without_credentials_there_is_a_challenge_and_no_error(service, me
     assert "error" not in header
     if path == "/mcp":
         assert 'scope="kernel.search kernel.execute"' in header
-    assert [error.code for error in service.refusals] == ["unauthenticated"]
+    assert [(error.code, who) for error, who in service.refusals] == [("unauthenticated", None)]
 
 
 @pytest.mark.parametrize("value", ["Basic YWxpY2U6cHc=", "alice-token", "Token alice-token", "", "Bearerx alice-token"])
