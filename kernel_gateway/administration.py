@@ -18,6 +18,7 @@ from kernel_gateway.gateway import Gateway
 from kernel_gateway.limits.switch import Switch
 from kernel_gateway.limits.switch_file import Part
 from kernel_gateway.policy.request import Authorizer, Context, Request
+from kernel_gateway.policy.roles import Roles
 from kernel_gateway.sessions.session import Session
 from kernel_gateway.sessions.summary import summary
 
@@ -26,19 +27,22 @@ FRONT_ENDS = ("mcp", "stdio", "rest")  # what `Principal.front_end` can be, wher
 
 
 class Administration:
-    """Stops the sessions of whatever is switched off, here or by another gateway on the same state folder."""
+    """`catalog` and `roles` say what has a name. Stops the sessions of whatever is switched off, here or by another
+    gateway on the same state folder."""
 
     def __init__(
         self,
         gateway: Gateway,
         catalog: Catalog,
+        roles: Roles,
         authorizer: Authorizer,
         switch: Switch,
         journal: Journal,
         clock: Callable[[], float],
         grace_seconds: float,
     ) -> None:
-        self._gateway, self._catalog, self._authorizer, self._journal = gateway, catalog, authorizer, journal
+        self._gateway, self._catalog, self._roles = gateway, catalog, roles
+        self._authorizer, self._journal = authorizer, journal
         self._switch, self._clock, self._grace_seconds = switch, clock, grace_seconds
         self._halting: dict[Session, asyncio.Task[None]] = {}
         self._switch.subscribe(self._halt)
@@ -62,6 +66,7 @@ class Administration:
         self._decide(principal)
         if off:
             self._check(part, name)
+            self._switch.check(part, name, reason)
         event = SwitchSet(
             at=self._clock(),
             organisation=principal.organisation,
@@ -104,14 +109,15 @@ class Administration:
     def _decide(self, principal: Principal) -> None:
         decision = self._authorizer.decide(Request(principal, "admin", "", SCOPE, Context.outside(self._clock())))
         if not decision.allowed:
-            raise GatewayError(decision.code, decision.reason)
+            raise GatewayError(decision.code, decision.reason, rule=decision.rule)
 
     def _check(self, part: Part, name: str) -> None:
-        """A slip of the pen must not look like a switch that was set. Roles are the issuers' to name."""
+        """A slip of the pen must not look like a switch that was set."""
         operations = self._catalog.operations
         known = {
             Part.SERVER: sorted({operation.server for operation in operations}),
             Part.OPERATION: sorted(operation.id for operation in operations),
+            Part.ROLE: sorted({*self._roles.servers, *(session.asker.role for session in self._gateway.live())}),
             Part.FRONT_END: sorted(FRONT_ENDS),
         }.get(part)
         if known is not None and name not in known:

@@ -271,7 +271,7 @@ async def running(
         await gateway.start()
         stack.push_async_callback(gateway.close)
         grace_seconds = settings.switch.grace_seconds
-        operators = Administration(gateway, reachable, authorizer, switch, journal, clock, grace_seconds)
+        operators = Administration(gateway, reachable, usable.roles, authorizer, switch, journal, clock, grace_seconds)
         stack.push_async_callback(operators.close)
         measure(metrics, gateway, pool, switch, queue, settings)
         fetch = HttpFetch(settings.auth)

@@ -31,9 +31,8 @@ class Switch:
         self._file, self._watch_seconds, self._clock = file, watch_seconds, clock
         self._listeners: list[Callable[[], None]] = []
         self._unwritten: tuple[Off, ...] = ()
-        self._stamp = file.stamp()
-        state = file.read()
-        self._epoch, self._off = state.epoch, state.off
+        self._off: tuple[Off, ...] = ()
+        self._read()
         self._watcher: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -70,23 +69,21 @@ class Switch:
 
     async def switch_off(self, part: Part, name: str = "", *, reason: str = "", by: str = "") -> None:
         """Raises GatewayError invalid (then nothing changed), or internal where it holds only until a restart."""
-        self._check(part, name, reason)
+        self.check(part, name, reason)
         shown = "".join(character if character.isprintable() else "?" for character in by[:MAX_NAME_CHARACTERS])
         off = Off(part, name, reason, shown, self._clock())
         self._unwritten = (*_without(self._unwritten, part, name), off)
         self._take(self._off)
         fails = "the switch cannot be written down: it is off, and on again after a restart; see the state folder"
-        await self._write(lambda entries: (*_without(entries, part, name), off), fails)
-        self._unwritten = _without(self._unwritten, part, name)
+        await self._write(part, name, lambda entries: (*_without(entries, part, name), off), fails)
 
     async def switch_on(self, part: Part, name: str = "") -> None:
         """What was off by another name stays off. Raises GatewayError internal where it stays off."""
         fails = "the switch cannot be written down, so it stays off; see the state folder"
-        await self._write(lambda entries: _without(entries, part, name), fails)
-        self._unwritten = _without(self._unwritten, part, name)
-        self._take(_without(self._off, part, name))
+        await self._write(part, name, lambda entries: _without(entries, part, name), fails)
 
-    def _check(self, part: Part, name: str, reason: str) -> None:
+    def check(self, part: Part, name: str, reason: str) -> None:
+        """Raises GatewayError invalid for what cannot be switched off."""
         if (part is Part.ALL) != (name == "") or len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
             raise GatewayError("invalid", f"name what to switch off in 1 to {MAX_NAME_CHARACTERS} characters")
         if len(reason) > MAX_REASON_CHARACTERS or not reason.isprintable():
@@ -96,13 +93,21 @@ class Switch:
         if part is not Part.ALL and len(named) >= MAX_NAMED:
             raise GatewayError("invalid", f"{MAX_NAMED} things are off by name; switch off everything instead")
 
-    async def _write(self, change: Change, fails: str) -> None:
+    async def _write(self, part: Part, name: str, change: Change, fails: str) -> None:
         try:
-            after = await asyncio.to_thread(self._file.change, change)
+            await asyncio.to_thread(self._file.change, change)
         except (ConfigError, OSError):
             raise GatewayError("internal", fails) from None
-        self._stamp, self._epoch = self._file.stamp(), after.epoch
-        self._take(after.off)
+        self._unwritten = _without(self._unwritten, part, name)
+        self._read()
+
+    def _read(self) -> None:
+        """What is on the disk holds, and not what this gateway wrote: another one may have written since. The stamp
+        comes first, so that what is written after it is seen at the next look."""
+        self._stamp = self._file.stamp()
+        state = self._file.read()
+        self._epoch = state.epoch
+        self._take(state.off)
 
     def _take(self, entries: tuple[Off, ...]) -> None:
         for off in self._unwritten:
@@ -115,10 +120,8 @@ class Switch:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._watch_seconds)
-            if (stamp := self._file.stamp()) != self._stamp:
-                state = self._file.read()
-                self._stamp, self._epoch = stamp, state.epoch
-                self._take(state.off)
+            if self._file.stamp() != self._stamp:
+                self._read()
 
 
 def _without(entries: tuple[Off, ...], part: Part, name: str) -> tuple[Off, ...]:

@@ -251,7 +251,7 @@ async def test_all_but_seeing_ending_and_switching_stops_when_everything_is_off(
     await switch.switch_off(Part.ALL)
     decision = Switched(AllowsAll(), switch).decide(request(action, "store:wipe"))
     assert decision.allowed is allowed
-    assert allowed or (decision.rule, decision.code) == ("switch", "disabled")
+    assert allowed or (decision.rule, decision.code) == ("kill_switch", "disabled")
 
 
 @pytest.mark.parametrize(
@@ -273,6 +273,46 @@ async def test_what_is_off_by_name_stops_what_belongs_to_it(switch_on, part, nam
     asked = ["call store:wipe", "call store:read", "call other:wipe", "blob_read store", "execute store:wipe"]
     decide = Switched(AllowsAll(), switch).decide
     assert {each for each in asked if not decide(request(*each.split())).allowed} == refused
+
+
+async def test_a_change_that_another_gateway_makes_right_after_ours_is_not_missed(switch_on, tmp_path):
+    """It comes between our writing and our looking at what we wrote."""
+    theirs = Off(Part.ALL, "", "an incident", "them", 1000.0)
+
+    class Followed(SwitchFile):
+        def change(self, change):
+            state = super().change(change)
+            SwitchFile(tmp_path / "state").change(lambda entries: (*entries, theirs))
+            return state
+
+    ours = switch_on()
+    ours._file = Followed(tmp_path / "state")
+    await ours.switch_off(Part.SERVER, "store")
+    await until(lambda: theirs in ours.off)
+    assert ours.epoch == SwitchFile(tmp_path / "state").read().epoch
+    await ours.switch_on(Part.ALL)
+    await until(lambda: theirs in ours.off)
+
+
+class Remembers(AllowsAll):
+    """The contexts it was asked with."""
+
+    def __init__(self):
+        self.asked = []
+
+    def decide(self, request):
+        self.asked.append(request.context)
+        return super().decide(request)
+
+
+async def test_whether_something_is_off_is_a_fact_that_rules_can_speak_of(switch_on):
+    switch, inner = switch_on(), Remembers()
+    decide = Switched(inner, switch).decide
+    decide(request("admin"))
+    await switch.switch_off(Part.ROLE, "dev")
+    decide(request("admin"))
+    decide(request("admin", role="ops"))
+    assert [context.kill_switch for context in inner.asked] == [False, True, False]
 
 
 async def test_a_switch_says_what_is_off(switch_on):

@@ -212,7 +212,7 @@ async def test_a_kernel_that_was_being_started_never_runs_its_cell(app):
         taken.append(await take_kernel(organisation))
         return taken[0]
 
-    app.gateway._services = replace(app.gateway._services, take_kernel=slow)
+    app.gateway._places._services = replace(app.gateway._services, take_kernel=slow)
     task = begin(app, "ran = True")
     await started.wait()
     await off(app)
@@ -249,7 +249,7 @@ async def test_a_server_or_operation_that_is_off_is_refused_to_cells_that_go_on(
     assert [call.status for call in result.calls] == ["disabled"]
     assert upstream.begun == 0
     (event,) = [each for each in await transcript(app, result) if each["kind"] == "operation_called"]
-    assert (event["decision"], event["rule"], event["status"]) == ("deny", "switch", "disabled")
+    assert (event["decision"], event["rule"], event["status"]) == ("deny", "kill_switch", "disabled")
 
 
 async def test_a_call_in_flight_to_a_server_that_goes_off_finishes_and_the_next_is_refused(app, upstream):
@@ -310,6 +310,7 @@ async def test_only_an_operator_may_look_and_switch(app):
     [
         (Part.SERVER, "imageops", "no server has this name; there is image_ops"),
         (Part.OPERATION, "image_ops:nothing", "no operation has this name; there is image_ops:cleanup_create, "),
+        (Part.ROLE, "nobody", "no role has this name; there is admin, dev, ops, ui"),
         (Part.FRONT_END, "http", "no front end has this name; there is mcp, rest, stdio"),
     ],
 )
@@ -318,6 +319,12 @@ async def test_a_name_that_nothing_has_is_refused_when_switching_off(app, part, 
         await off(app, part, name)
     assert caught.value.code == "invalid" and caught.value.message.startswith(says)
     assert (await on(app, part, name))["off"] == []
+
+
+async def test_what_was_refused_is_not_written_down_as_switched_off(app):
+    with pytest.raises(GatewayError, match="one printable line"):
+        await off(app, reason="x" * 500)
+    assert [event["kind"] for event in await app._journal.transcript("")] == []
 
 
 async def test_each_setting_of_the_switch_is_an_event_without_its_reason(app, tmp_path):
