@@ -179,7 +179,6 @@ async def running(
         switch = Switch(SwitchFile(store.folder), settings.switch.watch_seconds, clock)
         switch.start()
         stack.push_async_callback(switch.close)
-        usable = Usable(reachable, served.roles)
         limits = settings.limits
         compiler = Compiler(
             served.catalog, limits.max_calls_per_cell, limits.max_calls_per_session, keys.secret("canary")
@@ -188,6 +187,8 @@ async def running(
         authorizer = Together(Switched(policies, switch), usable.roles)
         reloader = Reloader(policies, policy or (lambda: settings.policy), journal.record, clock)
         watching = asyncio.create_task(reloader.watch(), name="policy-reloader")
+        hosts = {name: upstream.host for name, upstream in upstreams.items()}
+        usable = Usable(reachable, served.roles, lambda: policies.source.settings, hosts)
         stack.callback(watching.cancel)
         handles = Handles(
             clock,

@@ -1,6 +1,5 @@
 """Who asks, what is asked for and what the settings say, as Cedar entities. Built once for each kind of caller."""
 
-import fnmatch
 import hashlib
 import hmac
 import json
@@ -12,6 +11,7 @@ import cedarpy
 
 from catalog import Catalog, Operation
 from kernel_gateway.auth.principal import Principal
+from kernel_gateway.policy.offered import named
 from kernel_gateway.policy.rules import SCHEMA, PolicyError
 from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.policy.slices import Uid
@@ -157,7 +157,7 @@ def _operation(operation: Operation, *, listed: bool, blocked: bool) -> dict[str
 def _named(catalog: Catalog, patterns: Iterable[str], key: str) -> set[str]:
     found: set[str] = set()
     for pattern in patterns:
-        matching = {each.id for each in catalog.operations if fnmatch.fnmatchcase(each.id, pattern)}
+        matching = {each.id for each in catalog.operations if named(each.id, (pattern,))}
         if not matching:
             near = " or ".join(f"`{each}`" for each in catalog.nearest(pattern))
             hint = f"did you mean {near}?" if near else "write `server:operation` or `server:*`"

@@ -1,44 +1,67 @@
 """Which operations may this caller use? The one answer, for search, for what a kernel is given and for its calls.
 
-Its law: the role must show the server and a scope must cover the operation, for everyone whose authority is needed.
+Its law: the role must show the server and a scope must cover the operation, for everyone whose authority is needed,
+and the settings must not close it.
 """
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from catalog import Catalog, Effect, Operation
 from kernel_gateway.auth.principal import Principal
+from kernel_gateway.policy.offered import closed
 from kernel_gateway.policy.roles import Roles
+from kernel_gateway.policy.settings import PolicySettings
 
 MAX_VIEWS = 64  # distinct sets of scopes and servers whose search index is kept; more are rebuilt when asked for
+_OPEN = PolicySettings()
 
 
 class Usable:
-    """`catalog` is everything that is served, `roles` what each role sees of it."""
+    """`catalog` is everything that is served, `roles` what each role sees of it, `settings` gives those in force;
+    `hosts` are where each server is."""
 
-    def __init__(self, catalog: Catalog, roles: Roles) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        roles: Roles,
+        settings: Callable[[], PolicySettings] = lambda: _OPEN,
+        hosts: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.catalog, self.roles = catalog, roles
         self._servers = tuple(dict.fromkeys(operation.server for operation in catalog.operations))
         self._scopes = frozenset(operation.scope for operation in catalog.operations if operation.scope)
         changing = {operation.scope for operation in catalog.operations if operation.effect is not Effect.READ}
         self.reading = self._scopes - changing  # with one of these nothing can be changed
-        self._views: dict[tuple[frozenset[str], frozenset[str]], Catalog] = {}
+        self._settings, self._hosts = settings, hosts
+        self._closed: tuple[PolicySettings | None, frozenset[str]] = (None, frozenset())
+        self._views: dict[tuple[frozenset[str], frozenset[str], frozenset[str]], Catalog] = {}
 
     def __repr__(self) -> str:
         return f"<Usable {len(self.catalog)} operations, {len(self.roles.servers)} roles>"
 
     def catalog_for(self, principal: Principal) -> Catalog:
         """The operations that `principal` may use."""
-        scopes, servers = self._scopes, self.servers_for(principal)
+        scopes, servers, closed = self._scopes, self.servers_for(principal), self.closed()
         for each in principal.authorities:
             scopes &= each.scopes
-        key = (scopes, servers)
+        key = (scopes, servers, closed)
         if (view := self._views.get(key)) is None:
             if len(self._views) >= MAX_VIEWS:
                 del self._views[next(iter(self._views))]
 
             def allowed(operation: Operation) -> bool:
-                return operation.scope in scopes and operation.server in servers
+                return operation.scope in scopes and operation.server in servers and operation.id not in closed
 
             view = self._views[key] = self.catalog.only(allowed)
         return view
+
+    def closed(self) -> frozenset[str]:
+        """The ids of what the settings in force close to everybody."""
+        settings = self._settings()
+        if self._closed[0] is not settings:
+            self._closed = settings, closed(settings, self.catalog, self._hosts)
+        return self._closed[1]
 
     def servers_for(self, principal: Principal) -> frozenset[str]:
         """The servers that `principal` sees, also those none of whose operations it may use."""

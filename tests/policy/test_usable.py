@@ -18,12 +18,14 @@ from kernel_gateway.audit.settings import AuditSettings
 from kernel_gateway.auth.delegation import together
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, Cell
+from kernel_gateway.errors import GatewayError
 from kernel_gateway.gateway import Gateway
 from kernel_gateway.handles import Handles
 from kernel_gateway.limits.meter import Meter
 from kernel_gateway.limits.rates import Rates
 from kernel_gateway.limits.settings import MEMORY, LimitSettings
 from kernel_gateway.policy.authorizer import baseline_authorizer
+from kernel_gateway.policy.offered import named
 from kernel_gateway.policy.roles import Roles
 from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.policy.together import Together
@@ -83,13 +85,44 @@ ALONE = st.builds(
 CALLERS = st.one_of(ALONE, st.builds(together, ALONE, ALONE))
 
 
+NAMES = tuple(f"{server}:{name}" for server in SERVERS for name in ("thing_a", "thing_b", "thing_c", "*"))
+SETTINGS = st.builds(
+    PolicySettings,
+    auto_approve_risk=st.just("critical"),
+    rollout=st.sampled_from(("open", "pilot-read", "controlled-write")),
+    staging_hosts=st.lists(st.sampled_from(tuple(f"{server}.test" for server in SERVERS))).map(tuple),
+    allow_mutations=st.booleans(),
+    read_only_mode=st.booleans(),
+    allowed_operations=st.lists(st.sampled_from(NAMES), max_size=3).map(tuple),
+    blocked_operations=st.lists(st.sampled_from(NAMES), max_size=2).map(tuple),
+)
+
+
+def there(policy, catalog):
+    """The settings, without names that no operation has: those are refused where they are read."""
+
+    def some(patterns):
+        return tuple(each for each in patterns if any(named(one.id, (each,)) for one in catalog.operations))
+
+    named_ones = {key: some(getattr(policy, key)) for key in ("allowed_operations", "blocked_operations")}
+    return policy.model_copy(update=named_ones)
+
+
+class Elsewhere:
+    """An upstream that is known by its host and cannot be reached."""
+
+    def __init__(self, server):
+        self.host = f"{server}.test"
+
+    async def call(self, *_, **__):
+        raise GatewayError("upstream_unavailable", "not connected")
+
+
 @asynccontextmanager
 async def both_doors(usable):
     """The outer door and the inner one, over the same answer. No kernel is started and no upstream connected."""
     limits = LimitSettings()
-    authorizer = Together(
-        baseline_authorizer(usable.catalog, 20, 100, PolicySettings(auto_approve_risk="critical")), usable.roles
-    )
+    authorizer = Together(baseline_authorizer(usable.catalog, 20, 100, usable._settings()), usable.roles)
     meter = Meter(limits, Rates(limits.rates, MEMORY, lambda: NOW), None)
     with tempfile.TemporaryDirectory() as folder:
         database = Database(Path(folder) / "gateway.db")
@@ -98,7 +131,7 @@ async def both_doors(usable):
         broker = Broker(
             usable,
             authorizer,
-            {},
+            {server: Elsewhere(server) for server in SERVERS},
             Handles(lambda: NOW, lambda size: "0" * size),
             journal,
             Redactor(()),
@@ -137,9 +170,10 @@ async def answers(usable, caller):
         called = set()
         for operation in usable.catalog.operations:
             reply = await ask(Kind.CALL, {"operation": operation.id})
-            # whoever gets past the decision learns that nothing is connected here
-            assert reply.head["code"] in {*REFUSALS, "upstream_unavailable"}
-            if reply.head["code"] not in REFUSALS:
+            # whoever gets past the decision learns that nothing is connected here, or can be written down
+            is_refused = reply.head["code"] in REFUSALS or "read-only" in reply.head["message"]
+            assert is_refused or reply.head["code"] in {"upstream_unavailable", "disabled"}
+            if not is_refused:
                 called.add(operation.id)
         return {
             "rule": {operation.id for operation in usable.catalog_for(caller).operations},
@@ -151,13 +185,22 @@ async def answers(usable, caller):
 
 
 @settings(max_examples=40, deadline=None)
-@given(CATALOGS, TABLES, CALLERS)
-def test_search_the_generated_client_and_the_broker_agree(catalog, roles, caller):
-    usable = Usable(catalog, roles)
+@given(CATALOGS, TABLES, CALLERS, SETTINGS)
+def test_search_the_generated_client_and_the_broker_agree(catalog, roles, caller, policy):
+    policy = there(policy, catalog)
+    usable = Usable(catalog, roles, lambda: policy, {server: f"{server}.test" for server in SERVERS})
     by_way, shown = asyncio.run(answers(usable, caller))
     everyone = [({*roles.servers.get(each.role, ())}, each.scopes) for each in caller.authorities]
     seen = [each for each in catalog.operations if all({each.server, "*"} & sees for sees, _ in everyone)]
     expected = {each.id for each in seen if each.scope and all(each.scope in scopes for _, scopes in everyone)}
+    on_trial = policy.rollout == "pilot-read"
+    if on_trial or policy.read_only_mode or not policy.allow_mutations:
+        expected -= {each.id for each in seen if each.effect != "read"}
+    if on_trial:
+        expected -= {each.id for each in seen if f"{each.server}.test" not in policy.staging_hosts}
+    if policy.allowed_operations:
+        expected = {each for each in expected if named(each, policy.allowed_operations)}
+    expected = {each for each in expected if not named(each, policy.blocked_operations)}
     assert by_way == dict.fromkeys(by_way, expected)
     assert shown == {each.server for each in seen}
 
