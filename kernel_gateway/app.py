@@ -64,6 +64,7 @@ from kernel_gateway.sessions.session import Services
 from kernel_gateway.settings import Settings
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
+from kernel_gateway.store.lives import Lives
 from kernel_gateway.store.vault import Vault
 from kernel_gateway.upstreams.asker import signer
 from kernel_gateway.upstreams.http import connect
@@ -155,6 +156,8 @@ async def running(
     async with AsyncExitStack() as stack:
         keys = Keys(settings.store.folder)
         store = settings.store
+        lives = Lives(store.folder)
+        stack.callback(lives.close)
         database = Database(
             store.database,
             busy_timeout_seconds=store.busy_timeout_seconds,
@@ -184,11 +187,11 @@ async def running(
             served.catalog, limits.max_calls_per_cell, limits.max_calls_per_session, keys.secret("canary")
         )
         policies = Policies(compiler, Source.read(settings.policy))
+        hosts = {name: upstream.host for name, upstream in upstreams.items()}
+        usable = Usable(reachable, served.roles, lambda: policies.source.settings, hosts)
         authorizer = Together(Switched(policies, switch), usable.roles)
         reloader = Reloader(policies, policy or (lambda: settings.policy), journal.record, clock)
         watching = asyncio.create_task(reloader.watch(), name="policy-reloader")
-        hosts = {name: upstream.host for name, upstream in upstreams.items()}
-        usable = Usable(reachable, served.roles, lambda: policies.source.settings, hosts)
         stack.callback(watching.cancel)
         handles = Handles(
             clock,
@@ -236,9 +239,11 @@ async def running(
             return keyed_digest(digests, organisation, content)
 
         def new_id(kind: str) -> str:
-            return f"{kind}_{secrets.token_hex(16)}"
+            return f"{kind}_{lives.own}{secrets.token_hex(12)}"
 
-        queue = Queue(Shelf(database, vault), settings.approvals, journal.record, digest, clock, new_id)
+        queue = Queue(
+            Shelf(database, vault, lives.are_elsewhere), settings.approvals, journal.record, digest, clock, new_id
+        )
         stack.push_async_callback(queue.close)
         switch.subscribe(queue.void_soon)
         services = Services(
@@ -270,6 +275,7 @@ async def running(
             notices=reloader.notices,
         )
         await gateway.start()
+        lives.keep(session.id for session in gateway.live())
         stack.push_async_callback(gateway.close)
         grace_seconds = settings.switch.grace_seconds
         operators = Administration(gateway, reachable, usable.roles, authorizer, switch, journal, clock, grace_seconds)

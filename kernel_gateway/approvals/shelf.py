@@ -4,6 +4,8 @@ The table holds ids and times: without the vault's key it says that somebody ask
 approval has a key of its own, which goes with it: the session may end before or after.
 """
 
+from collections.abc import Callable
+
 from sqlalchemy import Boolean, Column, Connection, Float, MetaData, String, Table, delete, insert, select
 
 from kernel_gateway.approvals.pending import Pending, read, written
@@ -28,8 +30,12 @@ _agents = Table(
 
 
 class Shelf:
-    def __init__(self, database: Database, vault: Vault) -> None:
-        self._database, self._vault = database, vault
+    """`are_elsewhere(session_id)` says whether it is another gateway's, which lives: what waits there is not ours."""
+
+    def __init__(
+        self, database: Database, vault: Vault, are_elsewhere: Callable[[str], bool] = lambda session_id: False
+    ) -> None:
+        self._database, self._vault, self._are_elsewhere = database, vault, are_elsewhere
 
     def __repr__(self) -> str:
         return f"<Shelf in {self._database!r}>"
@@ -46,7 +52,8 @@ class Shelf:
 
         waiting, agents = await self._database.run(rows)
         contents = [await self._vault.get(id_, _KIND, id_) for id_ in waiting]
-        return [read(content) for content in contents if content is not None], agents
+        pending = [read(content) for content in contents if content is not None]
+        return [each for each in pending if not self._are_elsewhere(each.terms.session)], agents
 
     async def put(self, pending: Pending) -> None:
         await self._vault.put(pending.id, _KIND, pending.id, written(pending))

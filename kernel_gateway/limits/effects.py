@@ -79,11 +79,19 @@ _set_replied = update(_effects).where(_by_key, _effects.c.state == State.ANSWERE
 
 
 class Effects:
-    """Rows of one gateway; answers in the vault. `recover` first. Must be used on one event loop."""
+    """Rows of all gateways that share the database; answers in the vault. `recover` first. Must be used on one event
+    loop. `are_elsewhere(session_id)` says whether it is another gateway's, which lives: its calls go on there."""
 
-    def __init__(self, database: Database, vault: Vault, clock: Callable[[], float], retention_seconds: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        clock: Callable[[], float],
+        retention_seconds: float,
+        are_elsewhere: Callable[[str], bool] = lambda session_id: False,
+    ) -> None:
         self._database, self._vault, self._clock = database, vault, clock
-        self._retention_seconds = retention_seconds
+        self._retention_seconds, self._are_elsewhere = retention_seconds, are_elsewhere
         self._under_way: dict[str, str] = {}  # argument digests by key
         self._replied: set[str] = set()  # written when a session ends: either way, the answer is kept
 
@@ -96,14 +104,15 @@ class Effects:
         The answers of all others are shredded.
         """
         await self._vault.prepare()
-        await self._vault.delete_kind(ANSWER, except_sessions=alive)
+        await self._vault.delete_kind(ANSWER, keep=lambda each: each in alive or self._are_elsewhere(each))
 
         def work(connection: Connection) -> list[Effect]:
             _metadata.create_all(connection)
             self._prune(connection)
-            is_open = _effects.c.state == State.SENT
-            found = [_effect(row) for row in connection.execute(select(_effects).where(is_open).order_by("at"))]
-            connection.execute(update(_effects).where(is_open).values(state=State.OUTCOME_UNKNOWN))
+            rows = connection.execute(select(_effects).where(_effects.c.state == State.SENT).order_by("at")).all()
+            found = [_effect(row) for row in rows if not self._are_elsewhere(row.session_id)]
+            for effect in found:
+                self._set(connection, effect, State.OUTCOME_UNKNOWN)
             return found
 
         return await self._database.run(work)
@@ -114,8 +123,7 @@ class Effects:
         if (arguments := self._under_way.get(effect.key)) is not None:
             if arguments != effect.arguments:
                 raise _conflict(effect)
-            message = f"`{effect.operation}` with this `idempotency_key` is under way; await its answer"
-            raise GatewayError("busy", message, retry_after=_BUSY_SECONDS)
+            raise _busy(effect)
         self._under_way[effect.key] = effect.arguments
         try:
             return await self._write(lambda connection: self._begin(connection, effect))
@@ -174,6 +182,8 @@ class Effects:
         if connection.execute(_insert, values).rowcount:
             return Begun()
         row = connection.execute(_select, {"of": effect.key}).one()
+        if row.state == State.BEGUN and self._are_elsewhere(row.session_id):
+            raise _busy(effect)
         answer = None
         if row.session_id == effect.session_id:  # another session's answer holds handles that this one cannot use
             answer = self._vault.read(connection, effect.session_id, ANSWER, effect.key)
@@ -221,6 +231,11 @@ def unknown_message(operation: str) -> str:
 def _conflict(effect: Effect) -> GatewayError:
     message = f"this `idempotency_key` of `{effect.operation}` was used with other arguments; take a new one"
     return GatewayError("conflict", message)
+
+
+def _busy(effect: Effect) -> GatewayError:
+    message = f"`{effect.operation}` with this `idempotency_key` is under way; await its answer"
+    return GatewayError("busy", message, retry_after=_BUSY_SECONDS)
 
 
 def _unwritable() -> GatewayError:

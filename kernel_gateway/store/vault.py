@@ -7,7 +7,7 @@ with it, so that no row can be moved to another session, kind or name. Without i
 
 import json
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -114,18 +114,17 @@ class Vault:
         if await self._database.run(shred):
             await self._database.forget()
 
-    async def delete_kind(self, kind: str, *, except_sessions: Collection[str] = ()) -> None:
-        """Every session's values of `kind` but those of `except_sessions`; keys go with their last value."""
+    async def delete_kind(self, kind: str, *, keep: Callable[[str], bool]) -> None:
+        """Every session's values of `kind` but those of sessions to `keep`; keys go with their last value."""
         await self.prepare()
 
         def shred(connection: Connection) -> bool:
-            kept = list(except_sessions)
-            gone = connection.execute(
-                delete(_values).where(_values.c.kind == kind, _values.c.session_id.not_in(kept))
-            ).rowcount
-            used = select(_values.c.session_id)
-            connection.execute(delete(_keys).where(_keys.c.session_id.not_in(used), _keys.c.session_id.not_in(kept)))
-            return gone > 0
+            found = connection.execute(select(_values.c.session_id).where(_values.c.kind == kind).distinct()).scalars()
+            gone = [session_id for session_id in found.all() if not keep(session_id)]
+            for session_id in gone:
+                connection.execute(delete(_values).where(_values.c.kind == kind, _values.c.session_id == session_id))
+            connection.execute(delete(_keys).where(_keys.c.session_id.not_in(select(_values.c.session_id))))
+            return bool(gone)
 
         if await self._database.run(shred):
             await self._database.forget()

@@ -221,3 +221,30 @@ async def test_no_answer_stands_readable_on_the_disk(life, tmp_path):
     await life.effects.begin(KEYED)
     await life.effects.answered(KEYED, b"the only answer there is")
     assert b"the only answer" not in b"".join(path.read_bytes() for path in tmp_path.glob("gateway.db*"))
+
+
+@pytest.fixture
+async def elsewhere(tmp_path, life):
+    """The effects of a gateway beside `life`, which knows that the session s1 is not its own."""
+    database = Database(tmp_path / "gateway.db")
+    vault = Vault(database, Keys(tmp_path))
+    yield Effects(database, vault, lambda: life.now, RETENTION, lambda session_id: session_id == "s1")
+    await database.close()
+
+
+async def test_another_gateway_leaves_alone_what_is_under_way_in_one_that_lives(life, elsewhere):
+    kept = replace(KEYED, key="d" * 64)
+    await life.do(kept, "answered")
+    await life.effects.begin(KEYED)
+    assert await elsewhere.recover() == []
+    life.effects.end(KEYED)
+    assert await state(life) == State.SENT
+    assert (await life.do(kept)).answer == b"done"
+
+
+async def test_what_another_gateway_is_about_to_send_is_busy_here(life, elsewhere):
+    await elsewhere.recover()
+    await life.effects.begin(KEYLESS)
+    with pytest.raises(GatewayError) as caught:
+        await elsewhere.begin(replace(KEYLESS, session_id="s2"))
+    assert caught.value.code == "busy"
