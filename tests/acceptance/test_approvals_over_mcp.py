@@ -264,7 +264,7 @@ async def test_an_agents_own_token_with_the_scope_approves_nothing_and_its_sessi
     scopes = (*AGENT_SCOPES, "kernel.approve", *(operation.scope for operation in world.catalog.operations))
     agent = await connect_as("auto", token=world.mint("agent", " ".join(scopes)))
     asked, _ = await agent.execute(CRITICAL)
-    (session,) = app.gateway._sessions.values()
+    (session,) = app.gateway._places._open.values()
     assert "kernel.approve" not in session.grant
     async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {agent.token}"}) as http:
         answer = await http.post(f"{url}/v1/approvals/{asked['approval']['id']}", json={"decision": "approve"})

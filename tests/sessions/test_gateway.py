@@ -171,7 +171,7 @@ async def test_a_thread_that_outlives_its_cell_can_call_nothing(make):
         "ended = threading.Event()\nthread = threading.Thread(target=later); thread.start()\nended.set()"
     )
     first = await app.gateway.execute(me, cell(code))
-    session = app.gateway._sessions[first.session_id]
+    session = app.gateway._places._open[first.session_id]
     await until(lambda: session.account.strays)
     second = await app.gateway.execute(me, cell("thread.join(); seen", first.session_id))
     assert second.result == "['denied']"
@@ -256,7 +256,7 @@ async def test_a_kernel_that_died_between_cells_is_reported_with_the_next(make):
     me = app.stdio_principal()
     code = "import threading, os, time\nthreading.Thread(target=lambda: (time.sleep(0.3), os._exit(9))).start()"
     first = await app.gateway.execute(me, cell(code))
-    await until(app.gateway._sessions[first.session_id]._kernel.died.done)
+    await until(app.gateway._places._open[first.session_id]._kernel.died.done)
     after = await app.gateway.execute(me, cell("1", first.session_id))
     assert after.status == "ok"
     assert "status 9" in after.lost[0]
@@ -280,7 +280,7 @@ async def test_a_detached_cell_is_joined_by_its_request_id_and_ran_once(make):
     opened = await app.gateway.execute(me, cell("runs = []"))
     request = cell("runs.append(1); import time; time.sleep(0.5); len(runs)", opened.session_id, request_id="r1")
     first = asyncio.create_task(app.gateway.execute(me, request, detach_on_cancel=True))
-    await until(lambda: app.gateway._sessions[opened.session_id]._cell)
+    await until(lambda: app.gateway._places._open[opened.session_id]._cell)
     first.cancel()
     joined = await app.gateway.execute(me, request)
     assert (joined.status, joined.result) == ("ok", "1")
@@ -291,7 +291,7 @@ async def test_a_cancelled_request_interrupts_its_cell_and_the_session_lives(mak
     me = app.stdio_principal()
     opened = await app.gateway.execute(me, cell("kept = 1"))
     task = asyncio.create_task(app.gateway.execute(me, cell("import time; time.sleep(60)", opened.session_id)))
-    await until(lambda: app.gateway._sessions[opened.session_id]._cell)
+    await until(lambda: app.gateway._places._open[opened.session_id]._cell)
     task.cancel()
     after = await app.gateway.execute(me, cell("kept", opened.session_id))
     assert (after.result, after.execution_count) == ("1", 3)
@@ -376,8 +376,8 @@ async def test_a_cell_whose_session_was_closed_meanwhile_does_not_run_again_for_
     me = app.stdio_principal()
     asked = cell("import time\ntime.sleep(60)", request_id="once")
     task = asyncio.create_task(app.gateway.execute(me, asked))
-    await until(lambda: any(session._cell for session in app.gateway._sessions.values()))
-    (opened,) = app.gateway._sessions
+    await until(lambda: any(session._cell for session in app.gateway._places._open.values()))
+    (opened,) = app.gateway._places._open
     await app.gateway.close_session(me, opened)
     for attempt in (task, app.gateway.execute(me, asked)):
         with pytest.raises(GatewayError, match="the session was closed"):
@@ -420,7 +420,7 @@ async def test_closing_a_session_under_its_cell_ends_the_cell_as_not_found(make)
     me = app.stdio_principal()
     opened = await app.gateway.execute(me, cell("1"))
     task = asyncio.create_task(app.gateway.execute(me, cell("import time; time.sleep(60)", opened.session_id)))
-    await until(lambda: app.gateway._sessions[opened.session_id]._cell)
+    await until(lambda: app.gateway._places._open[opened.session_id]._cell)
     await app.gateway.close_session(me, opened.session_id)
     with pytest.raises(GatewayError) as caught:
         await task
@@ -477,7 +477,7 @@ async def test_a_cell_that_was_cancelled_while_its_kernel_started_does_not_count
     app = await make()
     me = app.stdio_principal()
     opened = await app.gateway.execute(me, cell("1"))
-    session = app.gateway._sessions[opened.session_id]
+    session = app.gateway._places._open[opened.session_id]
     await session._kernel.stop()
     started, go = asyncio.Event(), asyncio.Event()
     take_kernel = session._services.take_kernel
