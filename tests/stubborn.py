@@ -26,6 +26,7 @@ while True:
     "a call in flight": f"image_ops.jobs_get(id={JOB!r}, wait=20)",
     "a change in flight": f"""\
 image_ops.jobs_create(upload_id={UPLOAD!r}, operations=[{{"op": "strip_metadata"}}])""",
+    "a paused approval": """image_ops.uploads_init(filename="a.png", content_type="image/png", size_bytes=8)""",
     "a thread that outlives its cell's interrupt": """\
 import threading, time
 busy = threading.Thread(target=lambda: [None for _ in iter(int, 1)])
@@ -34,6 +35,11 @@ busy.join()""",
 }
 WAITING = ("a call in flight", "a change in flight")
 CHANGING = "a change in flight"
+PAUSED = "a paused approval"
+# What makes it one: nobody is asked about the cell, and somebody about its call.
+ASKS = """@id("asks") @code("approval_required") @approver("user") @reason("an upload is asked about")
+forbid (principal, action, resource == Kernel::Operation::"image_ops:uploads_init") unless { context.approved };
+"""
 
 _QUOTA = {
     "org": "acme",
@@ -67,7 +73,7 @@ class SlowUpstream:
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.released = asyncio.Event()
-        self.begun, self.waiting, self.created = 0, 0, 0
+        self.begun, self.waiting, self.created, self.uploads = 0, 0, 0, 0
 
     @property
     def settings(self) -> dict[str, object]:
@@ -96,7 +102,11 @@ async def slow_upstream() -> AsyncIterator[SlowUpstream]:
             upstream.created += 1
             self.set_status(202)
 
-    routes = [("/api/quota", Quota), ("/api/jobs", Jobs), ("/api/jobs/(.*)", Jobs)]
+    class Uploads(tornado.web.RequestHandler):
+        def post(self) -> None:
+            upstream.uploads += 1
+
+    routes = [("/api/quota", Quota), ("/api/uploads.*", Uploads), ("/api/jobs", Jobs), ("/api/jobs/(.*)", Jobs)]
     server = HTTPServer(tornado.web.Application(routes, log_function=lambda _: None))
     server.add_sockets(sockets)
     try:

@@ -14,9 +14,10 @@ from kernel_gateway.limits.switch_file import Part
 from kernel_gateway.sessions.result import ExecuteRequest
 from tests.bench.processes import Process, below, without_children
 from tests.conftest import until
-from tests.stubborn import CHANGING, KINDS, WAITING, slow_upstream, stubborn
+from tests.stubborn import ASKS, CHANGING, KINDS, PAUSED, WAITING, slow_upstream, stubborn
 
 SCOPES = ["kernel.search", "kernel.execute", "kernel.read", "image.jobs.write", "image.jobs.read", "image.quota.read"]
+SCOPES += ["image.upload"]
 CELLS = 50
 PATIENT = {"interrupt_grace_seconds": 30.0}  # leaves the end of a kernel to the switch
 OPERATOR = operator(os.geteuid(), os.geteuid(), float("inf"))
@@ -28,9 +29,12 @@ async def upstream(hold):
 
 
 @pytest.fixture
-async def make(gateway_settings, upstream, hold):
+async def make(gateway_settings, upstream, hold, tmp_path):
+    (tmp_path / "asks.cedar").write_text(ASKS)
+
     async def app(**sections):
         settings = gateway_settings(
+            policy={"auto_approve_risk": "critical", "files": [str(tmp_path / "asks.cedar")]},
             upstreams={"image_ops": upstream.settings},
             auth={"stdio": {"scopes": SCOPES}},
             sessions={"max_sessions_per_principal": CELLS},
@@ -73,7 +77,8 @@ async def test_fifty_cells_of_every_stubborn_kind_are_gone_from_the_process_tabl
     cells = stubborn(CELLS)
     tasks = [begin(app, code) for _, code in cells]
     waiting = sum(kind in WAITING for kind, _ in cells)
-    await until(lambda: upstream.begun == CELLS and upstream.waiting == waiting)
+    paused = sum(kind == PAUSED for kind, _ in cells)
+    await until(lambda: upstream.begun == CELLS and upstream.waiting == waiting and len(app.gateway._queue) == paused)
     busy = kernels()
     assert len(busy) == CELLS
     switching = asyncio.create_task(off(app))
@@ -81,11 +86,44 @@ async def test_fifty_cells_of_every_stubborn_kind_are_gone_from_the_process_tabl
     upstream.released.set()
     results = await asyncio.gather(*tasks)
     await switching
-    assert Counter(result.status for result in results) == {"disabled": CELLS}
-    assert {(result.code, bool(result.lost)) for result in results} == {("disabled", True)}
-    assert {result.message for result in results} == {
+    assert Counter(result.status for result in results) == {"disabled": CELLS - paused, "paused": paused}
+    assert (len(app.gateway._queue), upstream.uploads) == (0, 0)
+    for told in (result for result in results if result.status == "paused"):  # it was told so before the switch
+        (ran,) = [event for event in await transcript(app, told) if event["kind"] == "cell_ran"]
+        assert ran["status"] == "disabled"
+    stopped = [result for result in results if result.status == "disabled"]
+    assert {(result.code, bool(result.lost)) for result in stopped} == {("disabled", True)}
+    assert {result.message for result in stopped} == {
         "this service is switched off: a drill; an operator must switch it on again"
     }
+
+
+async def test_what_waits_for_an_answer_is_void_once_it_was_off_and_never_sent(make, upstream):
+    app = await make(approvals={"join_seconds": 0.0})
+    me = app.stdio_principal()
+    paused = await app.gateway.execute(me, ExecuteRequest(KINDS[PAUSED], request_id="r"))
+    assert paused.status == "paused"
+    await off(app)
+    await on(app)
+    with pytest.raises(GatewayError) as caught:
+        request = ExecuteRequest(KINDS[PAUSED], paused.session_id, request_id="r", approval_token=paused.approval.token)
+        while True:  # the cell of this request has ended, and that is its answer
+            result = await app.gateway.execute(me, request)
+            assert (result.status, result.code) == ("disabled", "disabled")
+            request = replace(request, request_id="another")
+    assert caught.value.code.startswith("approval_")
+    ended = [event["outcome"] for event in await transcript(app, paused) if event["kind"] == "approval_ended"]
+    assert (ended, upstream.uploads) == (["void"], 0)
+
+
+async def test_a_token_from_before_it_was_off_is_good_for_nothing(app):
+    me = app.stdio_principal()
+    valid = await app.gateway.execute(me, ExecuteRequest("1", validate_only=True))
+    await off(app, Part.ROLE, "ops")
+    await on(app, Part.ROLE, "ops")
+    with pytest.raises(GatewayError) as caught:
+        await app.gateway.execute(me, ExecuteRequest("1", valid.session_id, approval_token=valid.approval.token))
+    assert caught.value.code == "approval_policy"
 
 
 async def test_a_change_in_flight_finishes_and_is_journaled_though_its_kernel_is_gone(app, upstream):

@@ -13,11 +13,13 @@ from tests.bench.agent import connected
 from tests.bench.measurement import Bar, Row
 from tests.bench.processes import Process, below, without_children
 from tests.bench.rig import Rig, gateway
-from tests.stubborn import KINDS, WAITING, SlowUpstream, slow_upstream, stubborn
+from tests.bench.service import ASKS_NOBODY
+from tests.stubborn import ASKS, KINDS, PAUSED, WAITING, SlowUpstream, slow_upstream, stubborn
 
 CELLS = 50
 ROUNDS = 3
 _LOOK_SECONDS = 0.01
+_ENDS = ("disabled", "paused")  # whoever asks hears of a pause at once, and of its end when asking again
 _TIMEOUT_SECONDS = 60.0
 _KERNELS = {"pool": {"ready": 0}}  # so that every kernel there is belongs to a session
 _SESSIONS = {"max_sessions": ROUNDS * CELLS, "max_sessions_per_principal": ROUNDS * CELLS}  # they stay, without kernels
@@ -29,13 +31,16 @@ async def switch(rig: Rig) -> list[Row]:
     with tempfile.TemporaryDirectory() as home:
         async with slow_upstream() as upstream:
             upstreams = {"image_ops": upstream.settings}
-            settings = {"upstreams": upstreams, "kernels": _KERNELS, "sessions": _SESSIONS}
+            asks = Path(home) / "asks.cedar"
+            asks.write_text(ASKS)
+            policy = {**ASKS_NOBODY, "files": [str(asks)]}
+            settings = {"upstreams": upstreams, "kernels": _KERNELS, "sessions": _SESSIONS, "policy": policy}
             async with gateway(Path(home), "--settings", json.dumps(settings)) as (service, invitation):
                 for done in range(rig.rounds(ROUNDS)):
                     rig.progress.count("kill switch", done, rig.rounds(ROUNDS))
                     async with connected(invitation["url"], invitation["token"]) as agent:
                         running = [asyncio.create_task(agent.cell(code)) for _, code in stubborn(cells)]
-                        taken.append(await _switched_off(Path(home), service.pid, upstream, cells))
+                        taken.append(await _switched_off(Path(home), service.pid, upstream, running))
                         upstream.released.set()
                         _check(await asyncio.gather(*running, return_exceptions=True))
                     await _put(Path(home), "on")
@@ -46,11 +51,17 @@ async def switch(rig: Rig) -> list[Row]:
     return [Row(name, "s", (max(taken),), bar=Bar(2.0, "value"), note=note)]
 
 
-async def _switched_off(folder: Path, gateway_pid: int, upstream: SlowUpstream, cells: int) -> float:
+async def _switched_off(
+    folder: Path, gateway_pid: int, upstream: SlowUpstream, running: list[asyncio.Task[object]]
+) -> float:
     """Seconds from the request until no kernel is left."""
+    cells = len(running)
     waiting = sum(kind in WAITING for kind, _ in stubborn(cells))
+    paused = sum(kind == PAUSED for kind, _ in stubborn(cells))  # these are told so at once
     async with asyncio.timeout(_TIMEOUT_SECONDS):
-        while not (upstream.begun == cells and upstream.waiting == waiting):
+        while not (
+            upstream.begun == cells and upstream.waiting == waiting and sum(each.done() for each in running) == paused
+        ):
             await asyncio.sleep(_LOOK_SECONDS)
         busy = [process for process in without_children(below(gateway_pid)) if not process.is_zombie]
         if len(busy) < cells:
@@ -77,6 +88,6 @@ async def _put(folder: Path, state: str) -> None:
 
 
 def _check(answers: list[object]) -> None:
-    wrong = [answer for answer in answers if "'status': 'disabled'" not in str(answer)]
+    wrong = [answer for answer in answers if not any(f"'status': '{each}'" in str(answer) for each in _ENDS)]
     if wrong:
         raise RuntimeError(f"a cell that was switched off ended otherwise: {wrong[0]}")
