@@ -51,13 +51,13 @@ from kernel_gateway.limits.switch import Switch
 from kernel_gateway.limits.switch_file import SwitchFile
 from kernel_gateway.limits.switched import Switched
 from kernel_gateway.permits import Permits
-from kernel_gateway.policy.policies import Compiler, Policies, Source
+from kernel_gateway.policy.policies import Policies, Source
 from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.policy.together import Together
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.reloading import Reloader
 from kernel_gateway.sandbox.images import present_digest
-from kernel_gateway.served import Served
+from kernel_gateway.served import Served, compiler_of
 from kernel_gateway.sessions.manifests import manifests
 from kernel_gateway.sessions.pausing import Pausing
 from kernel_gateway.sessions.session import Services
@@ -183,9 +183,7 @@ async def running(
         switch.start()
         stack.push_async_callback(switch.close)
         limits = settings.limits
-        compiler = Compiler(
-            served.catalog, limits.max_calls_per_cell, limits.max_calls_per_session, keys.secret("canary")
-        )
+        compiler = compiler_of(served, limits, keys.secret("canary"))
         policies = Policies(compiler, Source.read(settings.policy))
         hosts = {name: upstream.host for name, upstream in upstreams.items()}
         usable = Usable(reachable, served.roles, lambda: policies.source.settings, hosts)

@@ -16,12 +16,12 @@ from kernel_gateway.gateway import SCOPES
 from kernel_gateway.policy import golden
 from kernel_gateway.policy.actions import CALL
 from kernel_gateway.policy.authorizer import CedarAuthorizer, Finding
-from kernel_gateway.policy.policies import Compiler, Source
+from kernel_gateway.policy.policies import Source
 from kernel_gateway.policy.request import Context, Request
 from kernel_gateway.policy.risk import risk_of
 from kernel_gateway.policy.rules import Rule
 from kernel_gateway.policy.together import unseen
-from kernel_gateway.served import Served
+from kernel_gateway.served import Served, compiler_of
 from kernel_gateway.settings import Settings
 from kernel_gateway.store.keys import Keys
 
@@ -92,8 +92,7 @@ def _shown(rule: Rule) -> dict[str, str]:
 
 
 def _authorizer(settings: Settings, source: Source, *, secret: bytes) -> CedarAuthorizer:
-    served, limits = Served.of(settings), settings.limits
-    return Compiler(served.catalog, limits.max_calls_per_cell, limits.max_calls_per_session, secret).compile(source)
+    return compiler_of(Served.of(settings), settings.limits, secret).compile(source)
 
 
 def _question(settings: Settings, served: Catalog, options: argparse.Namespace) -> Request:

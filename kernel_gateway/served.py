@@ -6,6 +6,8 @@ from catalog import Catalog
 from catalog.document import DocumentError
 from catalog.reviewed import load_served
 from kernel_gateway.errors import ConfigError
+from kernel_gateway.limits.settings import LimitSettings
+from kernel_gateway.policy.policies import Compiler
 from kernel_gateway.policy.roles import Roles, configured
 from kernel_gateway.settings import Settings
 
@@ -31,3 +33,9 @@ class Served:
                 names = ", ".join(sorted(known))
                 raise ConfigError(f"`upstreams.{name}`: no document is called so; there is {names}")
         return cls(catalog, tuple(unreviewed), configured(settings.auth, known))
+
+
+def compiler_of(served: Served, limits: LimitSettings, secret: bytes) -> Compiler:
+    """Makes policies for what is served; `secret` draws the canary's share."""
+    calls = limits.max_calls_per_cell, limits.max_calls_per_session
+    return Compiler(served.catalog, *calls, secret, frozenset(served.roles.servers))

@@ -1,12 +1,12 @@
 """The set of policies in force: read from files, checked as a whole, exchanged in one step or not at all."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from catalog import Catalog
-from kernel_gateway.policy import golden
+from kernel_gateway.policy import golden, literals
 from kernel_gateway.policy.authorizer import CedarAuthorizer
 from kernel_gateway.policy.request import Decision, Request
 from kernel_gateway.policy.rule_set import RuleSet
@@ -35,12 +35,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """Makes an authorizer of a source. The two caps are those of `[limits]`, `secret` draws the canary's share."""
+    """Makes an authorizer of a source. The two caps are those of `[limits]`, `secret` draws the canary's share, `roles`
+    are those of roles.toml."""
 
     catalog: Catalog
     calls_per_cell: int
     calls_per_session: int
     secret: bytes
+    roles: Collection[str] | None = None
 
     def compile(self, source: Source) -> CedarAuthorizer:
         """Raises PolicyError for what the schema, the golden decisions or the catalog do not bear."""
@@ -53,6 +55,7 @@ class Compiler:
             calls_per_session=self.calls_per_session,
             secret=self.secret,
         )
+        literals.check(rules.rules, self.catalog, self.roles)
         golden.check(rules, golden.table())
         return authorizer
 

@@ -49,4 +49,11 @@ class RuleSet:
         if number is None or int(number[1]) >= len(self.rules):
             return words
         rule = self.rules[int(number[1])]
-        return f"`{rule.source}`: policy `{rule.id}`: {re.sub(r'^for policy `policy[0-9]+`, ', '', words)}"
+        words = re.sub(r"^for policy `policy[0-9]+`, ", "", words)
+        return f"`{rule.source}`: policy `{rule.id}`: {words}{_hint(words)}"
+
+
+def _hint(complaint: str) -> str:
+    """Where a name lacks its namespace, which is how most examples of Cedar are written."""
+    bare = re.search(r'unrecognized (?:action|entity type) `(?!Kernel::)([A-Za-z]+(?:::"[^`]*")?)`', complaint)
+    return f"; write `Kernel::{bare[1]}`" if bare else ""

@@ -49,6 +49,7 @@ def test_a_file_that_holds_is_ok(policy, own):
     [
         ("forbid (", "is not Cedar"),
         (OWN.replace("risk", "risc"), "policy `own`: attribute `risc` in context"),
+        (OWN.replace('"ui"', '"uy"'), "policy `own`: no role is called `uy`; there is admin, dev, ops, ui"),
         (OWN.split(" when ")[0].replace('principal in Kernel::Role::"ui"', "principal") + ";", "golden decision"),
     ],
 )

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from kernel_gateway.policy import golden
+from kernel_gateway.policy.policies import Compiler, Source
 from kernel_gateway.policy.rule_set import RuleSet
 from kernel_gateway.policy.rules import PolicyError, baseline, parse
+from kernel_gateway.policy.settings import PolicySettings
 from tests.policy.questions import authorizer, question
 
 ANY = "(principal, action, resource)"
@@ -50,6 +52,41 @@ def complaint(text):
 )
 def test_a_file_that_cannot_be_used_says_where_and_why(text, says):
     assert says in complaint(text)
+
+
+@pytest.mark.parametrize(
+    ("scope", "says"),
+    [
+        ('principal, action == Action::"delete", resource', 'write `Kernel::Action::"delete"`'),
+        ('principal in Role::"ui", action, resource', "write `Kernel::Role`"),
+    ],
+)
+def test_a_name_without_its_namespace_is_told_with_it(scope, says):
+    assert says in complaint(f'@id("own") @reason("no") forbid ({scope});')
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        (
+            '(principal, action, resource == Kernel::Operation::"golden:loook")',
+            "`own.cedar`: policy `own`: no operation is called `golden:loook`; did you mean `golden:look`",
+        ),
+        ('(principal, action, resource in Kernel::Server::"silver")', "no server is called `silver`; there is golden"),
+        ('(principal in Kernel::Role::"opps", action, resource)', "no role is called `opps`; there is dev, ops"),
+        (f'{ANY} when {{ resource in [Kernel::Server::"silver"] }}', "no server is called `silver`"),
+    ],
+)
+def test_a_rule_about_something_that_is_not_there_would_never_apply_and_is_refused(rule, says):
+    source = Source(PolicySettings(), {"own.cedar": f'@id("own") @reason("no") forbid {rule};'})
+    with pytest.raises(PolicyError) as caught:
+        Compiler(golden.CATALOG, 20, 100, b"", frozenset({"dev", "ops"})).compile(source)
+    assert says in str(caught.value)
+    right = {"golden:loook": "golden:look", "silver": "golden", "opps": "ops"}
+    for wrong, name in right.items():
+        rule = rule.replace(f'"{wrong}"', f'"{name}"')
+    text = f'@id("own") @reason("no") forbid {rule} unless {{ context.risk < 9 }};'
+    Compiler(golden.CATALOG, 20, 100, b"", frozenset({"dev", "ops"})).compile(Source(PolicySettings(), {"own": text}))
 
 
 def test_comments_and_an_empty_file_are_no_policies():
