@@ -108,11 +108,16 @@ def test_a_name_in_the_settings_that_no_operation_has_is_refused():
         )
 
 
-def test_the_example_of_the_documents_is_a_rule_that_works():
+def test_the_examples_of_the_documents_are_rules_that_work():
     document = (Path(__file__).parents[2] / "CONFIGURATION.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"^```cedar\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
+    example, asking = re.findall(r"^```cedar\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
     console = authorizer(example)
     golden.check(console.rules, golden.table())
     role = {"role": "ui"}
     assert console.decide(question(resource="golden:make", principal=role)).rule == "ui_reads_only"
     assert console.decide(question(principal=role)).allowed and console.decide(question(resource="golden:make")).allowed
+    careful = authorizer(asking)
+    golden.check(careful.rules, golden.table())
+    asked = careful.decide(question(resource="golden:wipe"))
+    assert (asked.rule, asked.approver) == ("deletes_by_two", "person")
+    assert careful.decide(question(resource="golden:make")).allowed
