@@ -179,8 +179,16 @@ def _add_operating(every: _Commands, command: Callable[..., argparse.ArgumentPar
     verbs = sessions.add_subparsers(required=True, metavar="VERB", help="what to do with them")
     listed = command("list", operating.sessions_list, "list everybody's open sessions", among=verbs)
     shown = command("show", operating.sessions_show, "show one session and its transcript", among=verbs)
-    shown.add_argument("id", metavar="ID", type=_session_id, help="as `sessions list` shows it")
-    for each in (switch, listed, shown):
+    shown.add_argument("id", metavar="ID", type=_listed_id, help="as `sessions list` shows it")
+    approvals = every.add_parser("approvals", help="answer what waits for another person, of callers on stdio")
+    verbs = approvals.add_subparsers(required=True, metavar="VERB", help="list, approve or deny")
+    waiting = command("list", operating.approvals_list, "show what waits: the question and the code", among=verbs)
+    decided = []
+    for verb in ("approve", "deny"):
+        decided.append(command(verb, operating.approvals_decide, f"{verb} one of them", among=verbs))
+        decided[-1].add_argument("id", metavar="ID", type=_listed_id, help="as `approvals list` shows it")
+        decided[-1].set_defaults(decision=verb)
+    for each in (switch, listed, shown, waiting, *decided):
         each.add_argument("--json", action="store_true", help="one object, for programs")
 
 
@@ -191,9 +199,9 @@ def _execute(text: str) -> str:
     return text
 
 
-def _session_id(text: str) -> str:
+def _listed_id(text: str) -> str:
     if not re.fullmatch(SESSION_ID, text):
-        raise argparse.ArgumentTypeError("must be a session's id, such as ses_0123")
+        raise argparse.ArgumentTypeError("must be an id as it is listed, such as ses_0123")
     return text
 
 

@@ -285,7 +285,8 @@ async def running(
         refusals = Refusals(journal.record)
         event_id, refused = partial(secrets.token_hex, 8), lambda error, who: refusals.count(error, "admin", who)
         door = Door(verifier, settings.server, clock, event_id, _at_any_rate, refused)
-        await stack.enter_async_context(administered(store.folder, door, operators))
+        organisation = settings.auth.stdio.organisation
+        await stack.enter_async_context(administered(store.folder, door, operators, gateway, organisation))
         state_key = keys.secret("request-state")
         yield App(
             settings, gateway, operators, warning, verifier, served.unreviewed, metrics, journal, state_key, clock

@@ -11,6 +11,7 @@ import httpx2
 
 from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.frontends.admin_socket import admin_sockets, reachable
+from kernel_gateway.frontends.approvals import APPROVALS
 from kernel_gateway.frontends.switch import ROUTE
 from kernel_gateway.settings import Settings
 
@@ -52,6 +53,33 @@ async def sessions_show(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+async def approvals_list(settings: Settings, options: argparse.Namespace) -> int:
+    """What waits for another person, of the callers on stdio."""
+    found = [each for answer in await _ask(settings, "GET", APPROVALS) for each in answer["approvals"]]
+    if options.json:
+        print(json.dumps({"approvals": found}))
+    elif found:
+        print("\n\n".join("\n".join(approval_lines(each)) for each in found))
+    return 0
+
+
+async def approvals_decide(settings: Settings, options: argparse.Namespace) -> int:
+    """The operator's own answer to one of them."""
+    body = {"decision": options.decision}
+    (decided, *_) = await _ask(settings, "POST", f"{APPROVALS}/{options.id}", body)
+    print(json.dumps(decided) if options.json else f"{decided['id']} is {decided['verdict']}")
+    return 0
+
+
+def approval_lines(approval: Mapping[str, Any]) -> list[str]:
+    """The question as it was put, and the code as it stands."""
+    asker = approval["asker"]
+    who = f"{approval['kind']} of {asker['subject']} via {asker['client']}, risk {approval['risk']}"
+    head = f"{approval['id']}  {who}, until {approval['expires_at']}"
+    code = [f"  | {line}" for line in approval["code"].split("\n")]
+    return [_shown(line) for line in (head, *approval["question"].split("\n"), *code)]
+
+
 def switch_lines(state: Mapping[str, Any]) -> list[str]:
     """What holds now, one line a thing that is off."""
     lines = [f"execute is {state['execute']}"]
@@ -91,7 +119,8 @@ def _when(at: float) -> str:
 async def _ask(
     settings: Settings, method: str, path: str, body: Mapping[str, Any] | None = None
 ) -> list[dict[str, Any]]:
-    """The answer of each live gateway that has one; a PUT goes to the first. Raises GatewayError as they answer it."""
+    """The answer of each live gateway that has one; a change ends with the first. Raises GatewayError as they answer
+    it."""
     folder, answers, refusal = settings.store.folder, list[dict[str, Any]](), None
     for name in admin_sockets(folder):
         if (response := await _exchange(folder, name, method, path, body)) is None:
@@ -99,7 +128,7 @@ async def _ask(
         answer = response.json()
         if response.is_success:
             answers.append(answer)
-            if method == "PUT":
+            if method != "GET":
                 break
         else:
             refusal = GatewayError(answer["code"], answer["detail"])

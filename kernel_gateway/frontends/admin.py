@@ -9,15 +9,25 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from tornado import httpserver, web
 from tornado.http1connection import HTTP1Connection
 
+from kernel_gateway.approvals.approvers import SCOPE as APPROVE
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends.admin_socket import admin_socket
+from kernel_gateway.frontends.approvals import (
+    APPROVAL,
+    APPROVALS,
+    ApprovalHandler,
+    ApprovalItem,
+    ApprovalList,
+    Approvals,
+)
 from kernel_gateway.frontends.handler import Door, Handler, NotFound
 from kernel_gateway.frontends.rest import SESSION_ID
 from kernel_gateway.frontends.switch import ROUTE, Operators, SwitchHandler
@@ -67,6 +77,30 @@ class AdminSessions(AdminHandler):
             self.reply({"sessions": await self.operators.sessions(self.principal)})
 
 
+class AdminApproving(AdminHandler, ApprovalHandler):
+    """The operator is a person. Callers on stdio have no other: nothing listens on a port there, and whose tokens would
+    it be? So it is for their organisation, and no other, that the operator answers."""
+
+    organisation: str
+
+    def initialize(self, door: Door, gateway: Approvals, organisation: str) -> None:  # type: ignore[override]
+        super().initialize(door, gateway)
+        self.organisation = organisation
+
+    async def _admit(self) -> None:
+        await super()._admit()
+        scopes = frozenset({APPROVE})
+        self.principal = replace(self.principal, organisation=self.organisation, scopes=scopes)
+
+
+class AdminApprovals(AdminApproving, ApprovalList):
+    """As over the port."""
+
+
+class AdminApproval(AdminApproving, ApprovalItem):
+    """As over the port."""
+
+
 class AdminNotFound(AdminHandler, NotFound):
     """Any other path."""
 
@@ -83,11 +117,14 @@ def operator(uid: int, own: int, now: float) -> Principal:
     return Principal(ISSUER, "local", name, "command-line", "admin", scopes, now + LIFETIME_SECONDS, "admin")
 
 
-def admin_application(door: Door, operators: Administrators) -> web.Application:
+def admin_application(door: Door, operators: Administrators, gateway: Approvals, organisation: str) -> web.Application:
     arguments = {"door": door, "operators": operators}
+    approving = {"door": door, "gateway": gateway, "organisation": organisation}
     routes: list[Any] = [
         (ROUTE, AdminSwitch, arguments),
         (rf"/v1/sessions(?:/{SESSION_ID})?", AdminSessions, arguments),
+        (APPROVALS, AdminApprovals, approving),
+        (APPROVAL, AdminApproval, approving),
     ]
     return web.Application(
         routes, default_handler_class=AdminNotFound, default_handler_args={"door": door}, log_function=lambda _: None
@@ -95,10 +132,14 @@ def admin_application(door: Door, operators: Administrators) -> web.Application:
 
 
 @asynccontextmanager
-async def administered(folder: Path, door: Door, operators: Administrators) -> AsyncIterator[None]:
-    """Serves the admin socket of this state folder until the context ends. Raises ConfigError."""
+async def administered(
+    folder: Path, door: Door, operators: Administrators, gateway: Approvals, organisation: str
+) -> AsyncIterator[None]:
+    """Serves the admin socket of this state folder until the context ends; `organisation` is that of callers on stdio.
+    Raises ConfigError."""
     with admin_socket(folder) as made:
-        server = httpserver.HTTPServer(admin_application(door, operators), max_body_size=door.settings.max_body_bytes)
+        application = admin_application(door, operators, gateway, organisation)
+        server = httpserver.HTTPServer(application, max_body_size=door.settings.max_body_bytes)
         server.add_socket(made)
         try:
             yield

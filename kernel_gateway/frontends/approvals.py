@@ -10,6 +10,8 @@ from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends.handler import Door, Handler
 from kernel_gateway.frontends.text import visible
 
+APPROVALS = r"/v1/approvals"
+APPROVAL = rf"{APPROVALS}/([A-Za-z0-9_-]{{1,64}})"
 _DECISIONS = {"approve": True, "deny": False}
 _SAYS = 'send `{"decision": "approve"}` or `{"decision": "deny"}` as JSON'
 
@@ -78,6 +80,6 @@ def _decision(body: bytes) -> bool:
 def routes(door: Door, gateway: Approvals) -> list[tuple[str, type[ApprovalHandler], dict[str, Any]]]:
     arguments = {"door": door, "gateway": gateway}
     return [
-        (r"/v1/approvals", ApprovalList, arguments),
-        (r"/v1/approvals/([A-Za-z0-9_-]{1,64})", ApprovalItem, arguments),
+        (APPROVALS, ApprovalList, arguments),
+        (APPROVAL, ApprovalItem, arguments),
     ]

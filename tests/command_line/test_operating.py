@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 
 import pytest
 
@@ -9,6 +10,7 @@ from kernel_gateway import commands, operating
 from kernel_gateway.__main__ import _parser, main
 from kernel_gateway.app import running
 from kernel_gateway.errors import ConfigError, GatewayError
+from kernel_gateway.frontends.admin import operator
 from kernel_gateway.frontends.admin_socket import admin_socket
 from kernel_gateway.sessions.result import ExecuteRequest
 
@@ -80,6 +82,41 @@ async def test_sessions_of_everybody_are_listed_and_shown(app, capsys):
     assert (session["role"], session["front_end"], len(session["transcript"])) == ("dev", "stdio", 2)
 
 
+ASKS = """@id("two") @code("approval_required") @approver("person") @reason("somebody else has to agree")
+forbid (principal, action == Kernel::Action::"execute", resource)
+when { context.risk > 0 } unless { context.approved };
+"""
+
+
+@pytest.mark.parametrize(("verb", "verdict"), [("approve", "approved"), ("deny", "denied")])
+async def test_what_a_caller_on_stdio_waits_for_is_listed_and_answered(
+    gateway_settings, hold, tmp_path, capsys, verb, verdict
+):
+    (tmp_path / "two.cedar").write_text(ASKS)
+    app = await hold(running(gateway_settings(policy={"files": [str(tmp_path / "two.cedar")]})))
+    await hold(running(gateway_settings()))  # another gateway of the folder, where nothing waits
+    me = app.stdio_principal()
+    asked = await app.gateway.execute(me, ExecuteRequest("exec('x = 1')\nx"))
+    assert asked.status == "approval_required"
+    assert await typed(app.settings, "approvals", "list") == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert listed[0].startswith(f"{asked.approval.id}  cell of local via stdio, risk ")
+    assert listed[-2:] == ["  | exec('x = 1')", "  | x"]
+    assert await typed(app.settings, "approvals", verb, asked.approval.id) == 0
+    assert capsys.readouterr().out == f"{asked.approval.id} is {verdict}\n"
+    result = await app.gateway.execute(me, ExecuteRequest("exec('x = 1')\nx", asked.session_id))
+    assert result.status == ("ok" if verb == "approve" else "denied")
+    assert await typed(app.settings, "sessions", "show", asked.session_id) == 0
+    (ended,) = [line for line in capsys.readouterr().out.splitlines() if "approval_ended" in line][:1]
+    assert f"{verdict} by {operator_name()}" in ended
+    with pytest.raises(GatewayError, match="nothing waits under this id"):
+        await typed(app.settings, "approvals", verb, "apr_unknown")
+
+
+def operator_name():
+    return operator(os.geteuid(), os.geteuid(), 0.0).subject
+
+
 async def test_the_sessions_of_every_gateway_of_the_folder_are_found(app, gateway_settings, hold, capsys):
     other = await hold(running(gateway_settings()))
     results = [await each.gateway.execute(each.stdio_principal(), ExecuteRequest("1")) for each in (app, other)]
@@ -115,7 +152,7 @@ async def test_a_socket_that_a_dead_gateway_left_is_no_gateway(gateway_settings,
         (["switch", "execute", "off", "--server", "a", "--role", "b"], "not allowed with argument"),
         (["sessions"], "VERB"),
         (["sessions", "show"], "ID"),
-        (["sessions", "show", "../etc"], "must be a session's id"),
+        (["sessions", "show", "../etc"], "must be an id as it is listed"),
     ],
 )
 def test_wrong_usage_is_one_line(capsys, arguments, says):

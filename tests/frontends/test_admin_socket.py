@@ -32,6 +32,14 @@ class Operators:
         raise GatewayError("not_found", f"no session {session_id}")
 
 
+class Gateway:
+    """Has nothing to approve, and says whom it told so."""
+
+    async def approvals(self, principal):
+        who = f"{principal.organisation}/{principal.client} {' '.join(principal.scopes)} {principal.front_end}"
+        raise GatewayError("denied", who)
+
+
 @pytest.fixture
 async def folder(tmp_path, hold):
     """A state folder with a served socket, by a path that is too long for a socket's address."""
@@ -41,8 +49,8 @@ async def folder(tmp_path, hold):
     async def admit(_):
         """At any rate."""
 
-    door = Door(None, ServerSettings(), lambda: 1000.0, lambda: "event", admit, lambda error: None)
-    await hold(administered(folder, door, Operators()))
+    door = Door(None, ServerSettings(), lambda: 1000.0, lambda: "event", admit, lambda error, who: None)
+    await hold(administered(folder, door, Operators(), Gateway(), "acme"))
     return folder
 
 
@@ -57,6 +65,11 @@ async def test_whoever_runs_the_gateway_comes_in_without_a_token(folder):
     answer = await ask(folder, "/v1/switch")
     subject = operator(os.geteuid(), os.geteuid(), 0.0).subject
     assert answer.json() == {"subject": subject, "scopes": ["kernel.admin"], "front_end": "admin"}
+
+
+async def test_the_operator_answers_for_the_organisation_of_stdio_and_with_no_other_scope(folder):
+    answer = await ask(folder, "/v1/approvals")
+    assert answer.json()["detail"] == "acme/command-line kernel.approve admin"
 
 
 async def test_sessions_are_listed_and_a_refusal_is_a_problem(folder):
