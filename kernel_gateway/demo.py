@@ -51,6 +51,9 @@ except ToolError as error:
 """
 
 
+WAITING = ("approval_required", "paused")
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step as it went. `said` is what a person wants to see of it."""
@@ -101,7 +104,9 @@ async def flow(client: Client, user: User, close_session: Callable[[str], Awaita
         session = said.get("session_id", session)
         error = said.get("error", {})
         text = said.get("message") or ": ".join(error[key] for key in ("ename", "evalue") if key in error)
-        text = text or said.get("stdout", "").strip()
+        text = text or said.get("stdout", "").strip() or said["status"]
+        if said["status"] in WAITING:
+            text = f"{said['status']}: the policy wants somebody's yes first, and nobody is here to give it"
         held = said["status"] == "ok" and expected in text
         if code is LOOK:
             held &= any(isinstance(block, ImageContent) for block in result.content)

@@ -8,16 +8,20 @@ import signal
 import socket
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import httpx2
+import jwt
 import pytest
 
 from kernel_gateway import commands
 from kernel_gateway.__main__ import _parser, anticipated, main
 from kernel_gateway.commands import where
+from kernel_gateway.embedded import embedded_world
 from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.frontends.settings import ServerSettings
+from kernel_gateway.reference.loopback import ReferenceWorldWarning
 from kernel_gateway.sandbox.probes import QUICK
 
 IMAGE = Path(__file__).parents[2] / "build" / "kernel"
@@ -55,6 +59,18 @@ def test_the_demo_runs_the_flow_once_and_every_step_holds(command):
     assert len(steps) == 6
     assert all(step["held"] for step in steps)
     assert done.stderr == ""
+
+
+def test_the_demo_says_where_a_policy_wants_another_person(command, tmp_path):
+    (tmp_path / "two.cedar").write_text(
+        '@id("two") @code("approval_required") @approver("person") @reason("somebody else has to agree") '
+        'forbid (principal, action == Kernel::Action::"delete", resource) unless { context.approved };'
+    )
+    files = json.dumps([str(tmp_path / "two.cedar")])
+    done = command("demo", "--once", "--json", KG_SERVER__PORT="0", KG_POLICY__FILES=files)
+    steps = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (1, "")
+    assert (steps[-1]["held"], steps[-1]["said"].partition(":")[0]) == (False, "paused")
 
 
 @pytest.mark.parametrize("name", ["serve", "demo"])
@@ -185,6 +201,18 @@ def test_wrong_usage_is_one_line_and_exits_with_2(capsys, arguments, says):
 
 def test_wrong_usage_exits_the_process_with_2(command):
     one_line(command("nonsense"), code=2)
+
+
+async def test_a_token_names_the_client_it_is_for(gateway_settings, hold, capsys):
+    """As an agent's by default; somebody who approves for others needs another."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReferenceWorldWarning)
+        _, settings = await hold(embedded_world(gateway_settings()))
+    for given, client in (([], "agent"), (["--client", "console"], "console")):
+        options = _parser().parse_args(["token", "--subject", "grace", "--scope", "kernel.approve", *given])
+        await options.run(settings, options)
+        claims = jwt.decode(capsys.readouterr().out.strip(), options={"verify_signature": False})
+        assert (claims["sub"], claims["client_id"]) == ("grace", client)
 
 
 @pytest.mark.parametrize("port", ["0", "65535"])
