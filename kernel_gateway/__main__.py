@@ -142,8 +142,10 @@ def _parser() -> argparse.ArgumentParser:
         "--ttl", default=3600, type=_ttl, metavar="SECONDS", help="how long it lives: 3600 by default, 30 days at most"
     )
     _add_operating(every, command)
-    policy = every.add_parser("policy", help="check a file of policies, or explain which rule decides and why")
-    each = policy.add_subparsers(required=True, metavar="COMMAND", help="check or explain")
+    policy = every.add_parser("policy", help="show what is in force, check a file, explain which rule decides")
+    each = policy.add_subparsers(required=True, metavar="COMMAND", help="show, check or explain")
+    show = command("show", policy_commands.show, "say which rollout phase and which set of rules are in force", each)
+    show.add_argument("--json", action="store_true", help="one object for each gateway")
     check = command("check", policy_commands.check, "try policies as the service would take them", each)
     check.add_argument("files", nargs="*", type=Path, metavar="FILE", help="beside those of policy.files")
     explain = command("explain", policy_commands.explain, "say which rule decides a question, and why", each)

@@ -14,11 +14,11 @@ from kernel_gateway.audit.events import SwitchSet
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.explaining import Asked, Explainer
 from kernel_gateway.gateway import Gateway
 from kernel_gateway.limits.switch import Switch
 from kernel_gateway.limits.switch_file import Part
 from kernel_gateway.policy.request import Authorizer, Context, Request
-from kernel_gateway.policy.roles import Roles
 from kernel_gateway.sessions.session import Session
 from kernel_gateway.sessions.summary import summary
 
@@ -27,21 +27,23 @@ FRONT_ENDS = ("mcp", "stdio", "rest")  # what `Principal.front_end` can be, wher
 
 
 class Administration:
-    """`catalog` and `roles` say what has a name. Stops the sessions of whatever is switched off, here or by another
-    gateway on the same state folder."""
+    """`catalog` and the explainer's roles say what has a name. Stops the sessions of whatever is switched off, here or
+    by another gateway on the same state folder."""
 
     def __init__(
         self,
         gateway: Gateway,
         catalog: Catalog,
-        roles: Roles,
+        explainer: Explainer,
+        notices: Callable[[], list[str]],
         authorizer: Authorizer,
         switch: Switch,
         journal: Journal,
         clock: Callable[[], float],
         grace_seconds: float,
     ) -> None:
-        self._gateway, self._catalog, self._roles = gateway, catalog, roles
+        self._gateway, self._catalog = gateway, catalog
+        self._explainer, self._notices = explainer, notices
         self._authorizer, self._journal = authorizer, journal
         self._switch, self._clock, self._grace_seconds = switch, clock, grace_seconds
         self._halting: dict[Session, asyncio.Task[None]] = {}
@@ -90,6 +92,16 @@ class Administration:
         await self._journal.flush()
         return _state(self._switch)
 
+    async def policy(self, principal: Principal) -> dict[str, Any]:
+        """{"policy", "rollout", "rules", "files", "notices"}: what is in force, and what was not taken."""
+        self._decide(principal)
+        return {**self._explainer.in_force(), "notices": self._notices()}
+
+    async def explain(self, principal: Principal, asked: Asked) -> dict[str, Any]:
+        """Which rule decides, by the policy that is in force. Raises GatewayError invalid."""
+        self._decide(principal)
+        return self._explainer.explain(asked)
+
     async def sessions(self, principal: Principal) -> list[dict[str, Any]]:
         """Everybody's, oldest first."""
         self._decide(principal)
@@ -117,7 +129,9 @@ class Administration:
         known = {
             Part.SERVER: sorted({operation.server for operation in operations}),
             Part.OPERATION: sorted(operation.id for operation in operations),
-            Part.ROLE: sorted({*self._roles.servers, *(session.asker.role for session in self._gateway.live())}),
+            Part.ROLE: sorted(
+                {*self._explainer.roles.servers, *(session.asker.role for session in self._gateway.live())}
+            ),
             Part.FRONT_END: sorted(FRONT_ENDS),
         }.get(part)
         if known is not None and name not in known:

@@ -28,6 +28,7 @@ from kernel_gateway.auth.static import principal_from_settings
 from kernel_gateway.auth.verifier import Verifier
 from kernel_gateway.broker import Broker
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.explaining import Explainer
 from kernel_gateway.frontends.admin import administered
 from kernel_gateway.frontends.code_mode import CodeMode
 from kernel_gateway.frontends.endpoint import session_manager
@@ -203,17 +204,7 @@ async def running(
         stack.push_async_callback(counted.close)
         secret = keys.secret("idempotency")
         broker = Broker(
-            usable,
-            authorizer,
-            upstreams,
-            handles,
-            journal,
-            redactor,
-            limits,
-            counted,
-            secret,
-            clock,
-            effects=effects,
+            usable, authorizer, upstreams, handles, journal, redactor, limits, counted, secret, clock, effects=effects
         )
         await broker.recover()
 
@@ -276,7 +267,10 @@ async def running(
         lives.keep(session.id for session in gateway.live())
         stack.push_async_callback(gateway.close)
         grace_seconds = settings.switch.grace_seconds
-        operators = Administration(gateway, reachable, usable.roles, authorizer, switch, journal, clock, grace_seconds)
+        explainer = Explainer(served.catalog, served.roles, lambda: policies.current, hosts, switch)
+        operators = Administration(
+            gateway, reachable, explainer, reloader.notices, authorizer, switch, journal, clock, grace_seconds
+        )
         stack.push_async_callback(operators.close)
         measure(metrics, gateway, pool, switch, queue, settings)
         fetch = HttpFetch(settings.auth)

@@ -18,22 +18,26 @@ from kernel_gateway.settings import Settings
 TIMEOUT_SECONDS = 30.0  # switching off waits for the end of what it stops
 
 
+class NoGatewayError(ConfigError):
+    """No gateway runs on the state folder."""
+
+
 async def switch(settings: Settings, options: argparse.Namespace) -> int:
     """Sets it, or without on or off says what is off. Those that share the folder learn of it from one another."""
     if options.state is None:
-        (state, *_) = await _ask(settings, "GET", ROUTE)
+        (state, *_) = await ask(settings, "GET", ROUTE)
     else:
         names = {name: getattr(options, name) for name in ("server", "operation", "role", "front_end")}
         named = {name: value for name, value in names.items() if value is not None}
         body = {"execute": options.state, "reason": options.reason, **named}
-        (state, *_) = await _ask(settings, "PUT", ROUTE, body)
+        (state, *_) = await ask(settings, "PUT", ROUTE, body)
     print(json.dumps(state) if options.json else "\n".join(switch_lines(state)))
     return 0
 
 
 async def sessions_list(settings: Settings, options: argparse.Namespace) -> int:
     """Of every gateway of the state folder."""
-    found = [each for answer in await _ask(settings, "GET", "/v1/sessions") for each in answer["sessions"]]
+    found = [each for answer in await ask(settings, "GET", "/v1/sessions") for each in answer["sessions"]]
     if options.json:
         print(json.dumps({"sessions": found}))
     elif found:
@@ -43,7 +47,7 @@ async def sessions_list(settings: Settings, options: argparse.Namespace) -> int:
 
 async def sessions_show(settings: Settings, options: argparse.Namespace) -> int:
     """One session and its transcript."""
-    (found, *_) = await _ask(settings, "GET", f"/v1/sessions/{options.id}")
+    (found, *_) = await ask(settings, "GET", f"/v1/sessions/{options.id}")
     if options.json:
         print(json.dumps(found))
         return 0
@@ -55,7 +59,7 @@ async def sessions_show(settings: Settings, options: argparse.Namespace) -> int:
 
 async def approvals_list(settings: Settings, options: argparse.Namespace) -> int:
     """What waits for another person, of the callers on stdio."""
-    found = [each for answer in await _ask(settings, "GET", APPROVALS) for each in answer["approvals"]]
+    found = [each for answer in await ask(settings, "GET", APPROVALS) for each in answer["approvals"]]
     if options.json:
         print(json.dumps({"approvals": found}))
     elif found:
@@ -66,7 +70,7 @@ async def approvals_list(settings: Settings, options: argparse.Namespace) -> int
 async def approvals_decide(settings: Settings, options: argparse.Namespace) -> int:
     """The operator's own answer to one of them."""
     body = {"decision": options.decision}
-    (decided, *_) = await _ask(settings, "POST", f"{APPROVALS}/{options.id}", body)
+    (decided, *_) = await ask(settings, "POST", f"{APPROVALS}/{options.id}", body)
     print(json.dumps(decided) if options.json else f"{decided['id']} is {decided['verdict']}")
     return 0
 
@@ -116,7 +120,7 @@ def _when(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(sep=" ", timespec="seconds").removesuffix("+00:00") + "Z"
 
 
-async def _ask(
+async def ask(
     settings: Settings, method: str, path: str, body: Mapping[str, Any] | None = None
 ) -> list[dict[str, Any]]:
     """The answer of each live gateway that has one; a change ends with the first. Raises GatewayError as they answer
@@ -134,7 +138,7 @@ async def _ask(
             refusal = GatewayError(answer["code"], answer["detail"])
     if answers:
         return answers
-    raise refusal or ConfigError(
+    raise refusal or NoGatewayError(
         f"no gateway runs on the state folder `{folder}`; start it, or set KG_STORE__FOLDER to its folder"
     )
 

@@ -1,36 +1,40 @@
-"""`kernel-gateway policy`: whether a file of policies can be used, and which rule decides a question, and why."""
+"""`kernel-gateway policy`: what is in force, whether a file can be used, and which rule decides a question, and why."""
 
 import argparse
 import json
-import math
 import time
-from dataclasses import dataclass
-from typing import Any
 
 import httpx2
 
-from catalog import Catalog
-from kernel_gateway.auth.principal import Principal
-from kernel_gateway.errors import ConfigError
-from kernel_gateway.gateway import SCOPES
+from kernel_gateway.explaining import Asked, Explainer
+from kernel_gateway.frontends.admin import EXPLAIN, POLICY
+from kernel_gateway.limits.switch import Switch
+from kernel_gateway.limits.switch_file import SwitchFile
+from kernel_gateway.operating import NoGatewayError, ask
 from kernel_gateway.policy import golden
-from kernel_gateway.policy.actions import CALL
-from kernel_gateway.policy.authorizer import CedarAuthorizer, Finding
+from kernel_gateway.policy.authorizer import CedarAuthorizer
 from kernel_gateway.policy.policies import Source
-from kernel_gateway.policy.request import Context, Request
-from kernel_gateway.policy.risk import risk_of
-from kernel_gateway.policy.rules import Rule
-from kernel_gateway.policy.together import unseen
+from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.served import Served, compiler_of
 from kernel_gateway.settings import Settings
 from kernel_gateway.store.keys import Keys
+
+
+async def show(settings: Settings, options: argparse.Namespace) -> int:
+    """Of every gateway of the state folder. Raises NoGatewayError."""
+    answers = await ask(settings, "GET", POLICY)
+    for each in answers:
+        names = "".join(f", {name}" for name in each["files"])
+        said = f"rollout {each['rollout']}, policy {each['policy'][:12]}: {each['rules']} rules of the baseline{names}"
+        print(json.dumps(each) if options.json else "\n".join([said, *each["notices"]]))
+    return 0
 
 
 async def check(settings: Settings, options: argparse.Namespace) -> int:
     """The files given, beside those that are configured, as `serve` would take them. Raises PolicyError."""
     files = list(dict.fromkeys((*settings.policy.files, *options.files)))
     policy = settings.policy.model_copy(update={"files": tuple(files)})
-    authorizer = _authorizer(settings, Source.read(policy), secret=b"")
+    authorizer = _authorizer(settings, Served.of(settings), policy, secret=b"")
     print(
         f"ok: {len(authorizer.rules.rules)} rules, the baseline and {len(files)} of your files, "
         f"and all {len(golden.table())} golden decisions hold; policy {authorizer.digest[:12]}"
@@ -39,85 +43,35 @@ async def check(settings: Settings, options: argparse.Namespace) -> int:
 
 
 async def explain(settings: Settings, options: argparse.Namespace) -> int:
-    """As the service would decide with the policy as it is on disk."""
-    served = Served.of(settings)
-    question = _question(settings, served.catalog, options)
-    secret = Keys(settings.store.folder).secret("canary")
-    authorizer = _authorizer(settings, Source.read(settings.policy), secret=secret)
-    hidden = unseen(served.roles, question)
-    finding = Finding(hidden) if hidden else authorizer.explain(question)
-    shown = Explanation(question, finding, authorizer.digest)
-    print(json.dumps(shown.json()) if options.json else shown.text())
+    """As the gateway that runs decides; where none does, with the policy as it is on disk."""
+    asked = Asked(
+        subject=options.subject,
+        operation=options.operation,
+        role=options.role,
+        organisation=options.org,
+        client=options.client,
+        scope=options.scope,
+        risk=options.risk,
+        approved=options.approved,
+    )
+    try:
+        (answer, *_) = await ask(settings, "POST", EXPLAIN, asked.model_dump(exclude_none=True))
+    except NoGatewayError:
+        answer = _on_disk(settings).explain(asked)
+        answer["told"].append("  no gateway runs on the state folder: this is the policy as it is on disk")
+    print(json.dumps(answer) if options.json else "\n".join(answer["told"]))
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    question: Request
-    finding: Finding
-    policy: str
-
-    def json(self) -> dict[str, Any]:
-        decision = self.finding.decision
-        return {
-            "allowed": decision.allowed,
-            "rule": decision.rule,
-            "code": decision.code,
-            "reason": decision.reason,
-            "approver": decision.approver,
-            "deciding": [_shown(rule) for rule in self.finding.deciding],
-            "broken": [_shown(rule) for rule in self.finding.broken],
-            "considered": self.finding.considered,
-            "policy": self.policy,
-        }
-
-    def text(self) -> str:
-        decision, question = self.finding.decision, self.question
-        asked = f"`{question.action}` {question.resource}".rstrip()
-        lines = [f"{'allowed' if decision.allowed else 'denied'} by `{decision.rule}`: {question.principal} {asked}"]
-        if not decision.allowed:
-            lines.append(f"  the caller is told: {decision.code}: {decision.reason}")
-        if decision.approver:
-            whose = {"user": "the asking user's own", "person": "another person's"}[decision.approver]
-            lines.append(f"  a yes would allow it: {whose}")
-        for word, rules in (("decides", self.finding.deciding), ("cannot be judged", self.finding.broken)):
-            lines += [
-                f"  {word}: {'permit' if rule.permits else 'forbid'} `{rule.id}` of {rule.source}" for rule in rules
-            ]
-        return "\n".join([*lines, f"  {self.finding.considered} rules can apply; policy {self.policy[:12]}"])
+def _on_disk(settings: Settings) -> Explainer:
+    """Writes nothing, but for the secret that draws a canary's share, which the service will use."""
+    served, folder = Served.of(settings), settings.store.folder
+    secret = Keys(folder).secret("canary") if settings.policy.rollout == "canary" else b""
+    authorizer = _authorizer(settings, served, settings.policy, secret=secret)
+    hosts = {name: httpx2.URL(each.base_url).netloc.decode() for name, each in settings.upstreams.items()}
+    switch = Switch(SwitchFile(folder), 1.0, time.time) if (folder / "switch.json").exists() else None
+    return Explainer(served.catalog, served.roles, lambda: authorizer, hosts, switch)
 
 
-def _shown(rule: Rule) -> dict[str, str]:
-    return {"id": rule.id, "effect": "permit" if rule.permits else "forbid", "source": rule.source}
-
-
-def _authorizer(settings: Settings, source: Source, *, secret: bytes) -> CedarAuthorizer:
-    return compiler_of(Served.of(settings), settings.limits, secret).compile(source)
-
-
-def _question(settings: Settings, served: Catalog, options: argparse.Namespace) -> Request:
-    """Harmless but for what the options say: nothing counted yet, a live token that carries the scope needed."""
-    name = options.operation
-    operation = served.get(name)
-    if operation is None and name not in SCOPES:
-        near = " or ".join(f"`{each}`" for each in served.nearest(name)) or ", ".join(SCOPES)
-        raise ConfigError(f"`{name}` is no operation and no action of the service; did you mean {near}?")
-    scope = operation.scope if operation else SCOPES[name]
-    held = frozenset(options.scope.split()) if options.scope is not None else frozenset((scope,))
-    principal = Principal("", options.org, options.subject, options.client, options.role, held, math.inf)
-    upstream = settings.upstreams.get(operation.server) if operation else None
-    context = Context(
-        now=time.time(),
-        has_turn=True,
-        calls_this_cell=0,
-        calls_this_session=0,
-        writes_this_cell=0,
-        writes_this_session=0,
-        risk=options.risk or (risk_of(operation) if operation else "low"),
-        approved=options.approved,
-        kill_switch=False,
-        has_idempotency_key=True,
-        argument_bytes=2,
-        host=httpx2.URL(upstream.base_url).netloc.decode() if upstream else "",
-    )
-    return Request(principal, CALL if operation else name, name if operation else "", scope, context)
+def _authorizer(settings: Settings, served: Served, policy: PolicySettings, *, secret: bytes) -> CedarAuthorizer:
+    return compiler_of(served, settings.limits, secret).compile(Source.read(policy))

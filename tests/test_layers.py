@@ -28,6 +28,7 @@ LAYERS = [
     "kernel_gateway.permits",
     "kernel_gateway.cells",
     "kernel_gateway.gateway",
+    "kernel_gateway.explaining",
     "kernel_gateway.administration",
     "kernel_gateway.attacks",
     "kernel_gateway.check",

@@ -19,6 +19,7 @@ from tornado.http1connection import HTTP1Connection
 from kernel_gateway.approvals.approvers import SCOPE as APPROVE
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.explaining import Asked
 from kernel_gateway.frontends.admin_socket import admin_socket
 from kernel_gateway.frontends.approvals import (
     APPROVAL,
@@ -28,10 +29,12 @@ from kernel_gateway.frontends.approvals import (
     ApprovalList,
     Approvals,
 )
+from kernel_gateway.frontends.body import read
 from kernel_gateway.frontends.handler import Door, Handler, NotFound
 from kernel_gateway.frontends.rest import SESSION_ID
 from kernel_gateway.frontends.switch import ROUTE, Operators, SwitchHandler
 
+POLICY, EXPLAIN = "/v1/policy", "/v1/policy/explain"
 ISSUER = "urn:kernel-gateway:admin"
 LIFETIME_SECONDS = 60.0  # of what one request may do
 _CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
@@ -43,6 +46,10 @@ class Administrators(Operators, Protocol):
     async def sessions(self, principal: Principal, /) -> list[dict[str, Any]]: ...
 
     async def session(self, principal: Principal, session_id: str, /) -> dict[str, Any]: ...
+
+    async def policy(self, principal: Principal, /) -> dict[str, Any]: ...
+
+    async def explain(self, principal: Principal, asked: Asked, /) -> dict[str, Any]: ...
 
 
 class AdminHandler(Handler):
@@ -75,6 +82,25 @@ class AdminSessions(AdminHandler):
             self.reply(await self.operators.session(self.principal, session_id))
         else:
             self.reply({"sessions": await self.operators.sessions(self.principal)})
+
+
+class AdminPolicy(AdminHandler):
+    route = POLICY
+
+    def initialize(self, door: Door, operators: Administrators) -> None:  # type: ignore[override]
+        super().initialize(door)
+        self.operators = operators
+
+    async def get(self) -> None:
+        self.reply(await self.operators.policy(self.principal))
+
+
+class AdminExplain(AdminPolicy):
+    route = EXPLAIN
+
+    async def post(self) -> None:
+        asked = read(Asked, self.request.body, '{"subject": "ada", "operation": "image_ops:jobs_create"}')
+        self.reply(await self.operators.explain(self.principal, asked))
 
 
 class AdminApproving(AdminHandler, ApprovalHandler):
@@ -123,6 +149,8 @@ def admin_application(door: Door, operators: Administrators, gateway: Approvals,
     routes: list[Any] = [
         (ROUTE, AdminSwitch, arguments),
         (rf"/v1/sessions(?:/{SESSION_ID})?", AdminSessions, arguments),
+        (POLICY, AdminPolicy, arguments),
+        (EXPLAIN, AdminExplain, arguments),
         (APPROVALS, AdminApprovals, approving),
         (APPROVAL, AdminApproval, approving),
     ]

@@ -102,6 +102,14 @@ def test_a_slip_in_the_operation_is_told(policy):
     assert (code, out) == (1, "") and "did you mean `image_ops:quota_get`" in err
 
 
+def test_without_a_service_nothing_is_written_and_it_is_said(policy, tmp_path):
+    _, out, _ = policy("explain", *QUESTION, "search")
+    assert out.splitlines()[-1] == "  no gateway runs on the state folder: this is the policy as it is on disk"
+    assert not (tmp_path / "state").exists()
+    code, _, err = policy("show")
+    assert code == 1 and "no gateway runs" in err
+
+
 def test_usage_is_exit_code_two(policy):
     assert policy()[0] == 2 and policy("explain")[0] == 2
     assert policy("explain", *QUESTION, "search", "--risk", "none")[0] == 2
