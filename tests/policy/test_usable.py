@@ -187,6 +187,25 @@ async def answers(usable, caller):
 @settings(max_examples=40, deadline=None)
 @given(CATALOGS, TABLES, CALLERS, SETTINGS)
 def test_search_the_generated_client_and_the_broker_agree(catalog, roles, caller, policy):
+    agree(catalog, roles, caller, policy)
+
+
+FULL = Catalog.merge(
+    Catalog.from_openapi(document({"thing_a": ("get", "one"), "thing_b": ("post", "two")}), name) for name in SERVERS
+)
+EVERYTHING = Principal(
+    "https://i.test", "acme", "ada", "agent", "ops", frozenset((*SCOPES, "kernel.search", "kernel.execute")), NOW + 600
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(SETTINGS)
+def test_what_the_settings_close_is_met_nowhere_by_whoever_may_use_everything_else(policy):
+    agree(FULL, Roles(servers={"ops": ("*",)}), EVERYTHING, policy)
+
+
+def agree(catalog, roles, caller, policy):
+    """Every way to ask says the same, and just what roles, scopes and settings leave."""
     policy = there(policy, catalog)
     usable = Usable(catalog, roles, lambda: policy, {server: f"{server}.test" for server in SERVERS})
     by_way, shown = asyncio.run(answers(usable, caller))

@@ -10,7 +10,6 @@ from kernel_gateway.reference.loopback import ReferenceWorldWarning
 from kernel_gateway.sessions.result import ExecuteRequest
 
 DELETE = "image_ops.cleanup_create(ids=['job_11111111'], idempotency_key='k1').deleted"
-WRITE = "image_ops.uploads_init(content_type='image/png', size_bytes=8, idempotency_key='k').upload_id"
 
 
 @pytest.fixture
@@ -44,13 +43,3 @@ async def test_a_call_that_waits_in_one_gateway_is_still_asked_about_when_anothe
             if event["kind"] == "approval_ended"
         ]
         assert "void" not in outcomes
-
-
-async def test_answers_that_a_session_may_ask_for_again_survive_the_start_of_another_gateway(settings):
-    async with running(settings, embedded=True) as app:
-        me = app.stdio_principal()
-        first = await app.gateway.execute(me, ExecuteRequest(WRITE))
-        async with running(settings, embedded=True):
-            pass
-        again = await app.gateway.execute(me, ExecuteRequest(WRITE, first.session_id))
-        assert again.result == first.result and again.calls[0].replayed
