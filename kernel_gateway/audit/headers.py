@@ -74,7 +74,9 @@ _RULES = Rules(
         *(
             Rule(
                 command,
-                re.compile(rf"(?i:{command})\b[^\n|;&]{{0,200}}?\s-{flag}\s?[\"']?(?!-)([^\s\"']{{3,256}})"),
+                re.compile(
+                    rf"(?i:{command})[a-z_-]{{0,12}}\b[^\n|;&]{{0,200}}?\s-{flag}\s?[\"']?(?!-)([^\s\"']{{3,256}})"
+                ),
                 "password",
             )
             for command, flag in [
@@ -82,6 +84,7 @@ _RULES = Rules(
                 *(("redis-cli", "a"), ("ldapsearch", "w"), ("smbclient", "U")),
             ]
         ),
+        Rule("curl ", re.compile(r"(?i:curl) [^\n|;&]{0,200}?-u[\"']?[^\s:\"'/]{1,128}:([^\s\"']{1,256})"), "password"),
         Rule(
             "machine ",
             re.compile(r"machine\s{1,9}\S{1,255}\s{1,9}login\s{1,9}\S{1,255}\s{1,9}password\s{1,9}(\S{1,256})"),

@@ -9,7 +9,7 @@ from kernel_gateway.audit.spans import MAX_VALUE_CHARACTERS, QUOTE, SPACE, Span
 
 _ANCHORS = (
     "pass",
-    "pwd",
+    "pw",
     "secret",
     "token",
     "key",
@@ -25,13 +25,13 @@ _ANCHORS = (
 )
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.-")
 _MAX_NAME_CHARACTERS = 80
-_UNQUOTED_CHARACTERS = 128  # how far an unquoted value is read before it is judged
+_UNQUOTED_CHARACTERS = 64  # how far an unquoted value is read before it is judged
 
 _NAME_END = re.compile(r"[A-Za-z0-9_.-]{0,40}")
 _TYPE = r"(?:str|bytes|string|SecretStr|Optional\[str\]|str \| None|Final(?:\[str\])?|char ?\*)"
 _ASSIGNED = re.compile(
     rf"{QUOTE}?\]?{SPACE}(?::{SPACE}{_TYPE}{SPACE}=|(?P<encoded>%(?:25)?3[AaDd]|%(?:25)?5[Dd]%(?:25)?3[Dd])|"
-    rf"[=]>|:=|={{1,3}}|::?|\\u003[dD]|&\#61;){SPACE}"
+    rf"[=]>|:=|={{1,3}}|::?|[\uff1a\uff1d]|\\u003[dD]|&\#61;){SPACE}"
 )
 _IN_PAIR = re.compile(rf"{QUOTE}{SPACE},{SPACE}(?=[bru]?{QUOTE})")  # ("password", "..."), ["password", "..."]
 _BESIDE_VALUE = re.compile(  # {"name": "password", "value": "..."}, key="password" value="...", YAML on two lines
@@ -47,13 +47,22 @@ _LINE = re.compile(r"[^\r\n\\]{1,4096}")
 _OPENING = re.compile(rf"(?:[bruf]{{1,2}}(?=[\"']))?(\"\"\"|'''|{QUOTE})", re.IGNORECASE)
 _DOUBLE_QUOTED = re.compile(rf'(?:[^"\\\n]|\\[^\n]){{0,{MAX_VALUE_CHARACTERS}}}')
 _SINGLE_QUOTED = re.compile(rf"(?:[^'\\\n]|\\[^\n]){{0,{MAX_VALUE_CHARACTERS}}}")
-_LIST = re.compile(rf"\[[^\]\n]{{1,{MAX_VALUE_CHARACTERS}}}")
+_LIST = re.compile(rf"\[[^\[\]\n]{{1,{MAX_VALUE_CHARACTERS}}}")
+_OBJECT = re.compile(rf"\{{(?=\s{{0,32}}(?:{QUOTE}|\\n|\}}))")
+_IN_OBJECT = re.compile(  # {"token": {"type": "plain", "value": "..."}}
+    rf"[^{{}}]{{0,256}}?{QUOTE}(?i:value|val|data|raw|text|plain|plaintext|content|string){QUOTE}{SPACE}:{SPACE}(?={QUOTE})"
+)
+_NEXT_LINE = re.compile(r"[ \t]{0,8}\r?\n[ \t]{1,64}")
+_BLOCK = re.compile(r"[|>][+-]?\d?[ \t]{0,8}\r?\n([ \t]{1,64})(?P<value>[^\n]{1,4096})")  # of YAML
+_BLOCK_REST = re.compile(r"(?:\n[ \t][^\n]{0,4096}){0,200}")
+_ALONE = re.compile(r"[^\s\"'`<>{}\[\]]{8,4096}(?=[ \t]{0,8}\r?(?:\n|$))")
+_WORDS = re.compile(r"[a-z]{3,12}(?:[ -][a-z]{3,12}){3,23}(?=[ \t]{0,8}(?:\r?\n|$|[\"'`]))")
 # A comma, semicolon or ampersand ends it only where something new begins, for a password may hold one.
 _UNQUOTED = re.compile(
-    r"""(?:[^\s"'`<>,;&\\]|,(?![\s"'{\[]|[\w.-]{1,40}["']?[=:]|$)|;(?!\s|[\w. -]{1,40}=|$)"""
-    r"""|&(?!amp;|quot;|lt;|gt;|\#|[\w.%\[\]-]{1,60}=|[\s&]|$)|\\(?![nrtu"'])){1,4096}"""
+    r"""(?:[^\s"'`<>,;&\\]{1,256}|,(?![\s"'{\[]|[\w.-]{1,40}["']?[=:]|$)|;(?!\s|[\w. -]{1,40}=|$)"""
+    r"""|&(?!amp;|quot;|lt;|gt;|\#|[\w.%\[\]-]{1,60}=|[\s&]|$)|\\(?![nrtu"'])){1,256}"""
 )
-_ENCODED = re.compile(r"""(?:(?!%(?:25)?(?:26|22|27|2[cC]|20|0[aAdD]|3[bB]|7[dD]))[^\s"'`<>&,;\\]){1,4096}""")
+_ENCODED = re.compile(r"""(?:[^\s"'`<>&,;\\%]{1,256}|%(?!(?:25)?(?:26|22|27|2[cC]|20|0[aAdD]|3[bB]|7[dD]))){1,4096}""")
 _IN_MARKUP = re.compile(r"(?:(?!&lt;|\]\]>)[^<\n]){1,4096}")
 
 _PLACEHOLDER = re.compile(  # what stands where a secret was, or will be
@@ -133,6 +142,17 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
             return _quoted(text, opening, name, means)
         if text.startswith("[", separator.end()) and not text.startswith("[redacted", separator.end()):
             return _judged(text, _LIST.match(text, separator.end()), name, means)
+        if (block := _OBJECT.match(text, separator.end())) is not None:
+            inner = _IN_OBJECT.match(text, block.end())
+            opening = _OPENING.match(text, inner.end()) if inner else None
+            return _quoted(text, opening, name, means) if opening else None
+        if (block := _BLOCK.match(text, separator.end())) is not None:
+            return _block(text, block, name, means)
+        if (line := _NEXT_LINE.match(text, separator.end())) is not None:
+            return _on_next_line(text, line.end(), name, means)
+        phrase = _WORDS.match(text, separator.end()) if "pass" in name.lower() else None
+        if phrase is not None and _HARMLESS.isdisjoint(re.split("[ -]", phrase[0])):
+            return Span(*phrase.span(), _label(name))
         is_encoded = separator.re is _ASSIGNED and separator["encoded"]
         return _unquoted(text, separator.end(), name, means, _ENCODED if is_encoded else _UNQUOTED)
     if text[max(start - 7, 0) : start].rstrip("\"'\\").endswith("name=") and (form := _IN_FORM.match(text, stop)):
@@ -163,15 +183,32 @@ def _unquoted(text: str, begin: int, name: str, means: Says, pattern: re.Pattern
     match = pattern.match(text, begin, begin + _UNQUOTED_CHARACTERS)
     if match is None or not is_secret(match[0].rstrip(".,:;)]}"), name, means, quoted=False):
         return None
-    match = pattern.match(text, begin)
+    match = pattern.match(text, begin, begin + MAX_VALUE_CHARACTERS)
     assert match is not None  # it matched with less
     return Span(begin, begin + len(match[0].rstrip(".,:;)]}")), _label(name))
 
 
-def _judged(text: str, match: re.Match[str] | None, name: str, means: Says) -> Span | None:
-    if match is None or not is_secret(match[0], name, means, quoted=True):
+def _block(text: str, block: re.Match[str], name: str, means: Says) -> Span | None:
+    """Judged by its first line; what is indented too goes with it."""
+    first = _judged(text, block, name, means, "value")
+    rest = _BLOCK_REST.match(text, first.end) if first else None
+    return Span(first.start, rest.end(), first.label) if first and rest else None
+
+
+def _on_next_line(text: str, begin: int, name: str, means: Says) -> Span | None:
+    """Quoted, or alone on it and nothing that is a word or an identifier: a mapping may begin there."""
+    if (opening := _OPENING.match(text, begin)) is not None:
+        return _quoted(text, opening, name, means)
+    alone = _ALONE.match(text, begin)
+    if alone is None or alone[0].endswith(":") or not _is_mixed(alone[0]) or _IDENTIFIER.match(alone[0]):
         return None
-    return Span(*match.span(), _label(name))
+    return _judged(text, alone, name, means)
+
+
+def _judged(text: str, match: re.Match[str] | None, name: str, means: Says, group: int | str = 0) -> Span | None:
+    if match is None or not is_secret(match[group], name, means, quoted=True):
+        return None
+    return Span(*match.span(group), _label(name))
 
 
 def _prose(text: str, separator: re.Match[str], name: str) -> Span | None:
