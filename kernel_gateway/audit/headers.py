@@ -159,7 +159,8 @@ def _go_dsn(text: str, lower: str) -> Iterator[Span]:
     for network in ("@tcp(", "@unix(", "@cloudsql("):
         at = lower.find(network)
         while at >= 0:
-            login = re.split(r"[\s\"'=`]", text[max(at - 256, 0) : at])[-1]
+            before = text[max(at - 256, 0) : at]
+            login = before[max(map(before.rfind, " \t\r\n\"'=`")) + 1 :]
             if ":" in login:
                 yield Span(at - len(login) + login.index(":") + 1, at, "password")
             at = lower.find(network, at + 1)

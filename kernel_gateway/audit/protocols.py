@@ -24,6 +24,11 @@ _RULES = Rules(
             Rule(name, re.compile(rf"{re.escape(name)}\w{{0,16}}{_IS}([\w.~%+/:!-]{{8,4096}})", re.I | re.A), "cookie")
             for name in _COOKIES
         ),
+        Rule(  # of requests and httpx, in tracebacks: the second of a pair
+            "auth=(",
+            re.compile(rf"auth=\([bru]?{QUOTE}[^'\"\\\n]{{0,128}}{QUOTE},[ ]?[bru]?{QUOTE}([^'\"\\\n]{{1,256}})"),
+            "password",
+        ),
         Rule(
             "identified ",
             re.compile(

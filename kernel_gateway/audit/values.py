@@ -34,23 +34,33 @@ _ASSIGNED = re.compile(
     rf"[=]>|:=|={{1,3}}|::?|[\uff1a\uff1d]|\\u003[dD]|&\#61;){SPACE}"
 )
 _IN_PAIR = re.compile(rf"{QUOTE}{SPACE},{SPACE}(?=[bru]?{QUOTE})")  # ("password", "..."), ["password", "..."]
+_ATTRIBUTES = rf"(?:\s{{1,8}}[\w:-]{{1,32}}={QUOTE}[^<>\"'\n\\]{{0,64}}{QUOTE}){{0,3}}"
 _BESIDE_VALUE = re.compile(  # {"name": "password", "value": "..."}, key="password" value="...", YAML on two lines
-    rf"{QUOTE}(?:\s{{0,32}},)?\s{{0,32}}{QUOTE}?(?i:value){QUOTE}?{SPACE}[:=]{SPACE}"
-    rf"|[ \t]{{0,16}}\r?\n[ \t]{{0,64}}(?i:value){SPACE}:{SPACE}"
+    rf"{QUOTE}{_ATTRIBUTES}(?:\s{{0,32}},)?\s{{0,32}}{QUOTE}?(?i:value){QUOTE}?{SPACE}[:=]{SPACE}"
+    rf"|[ \t]{{0,16}}\r?\n[ \t]{{0,64}}(?i:value){SPACE}:{SPACE}|,[ ]{{1,8}}(?i:value):{SPACE}"
 )
+_IN_ELEMENT = re.compile(
+    rf"{QUOTE}{_ATTRIBUTES}\s{{0,8}}>\s{{0,32}}(?:<(?i:value)>)?(?=[^<\s])"
+)  # <entry key="password">
 _IN_TAG = re.compile(r"(?:[ \t][^<>\n]{0,100})?(?:>|&gt;)(?:<!\[CDATA\[)?")
 _AFTER_FLAG = re.compile(r"[ \t]{1,16}(?!-)")
-_IN_PROSE = re.compile(rf"{QUOTE}?[ \t]{{1,4}}(?P<copula>(?:is|was|to|as|be|of|value)[ \t]{{1,4}}:?[ \t]{{0,4}})?")
+_IN_PROSE = re.compile(
+    rf"{QUOTE}?[ \t]{{1,4}}"
+    rf"(?P<copula>(?:is|was|to|as|be|of|value)[ \t]{{0,4}}:?[ \t]{{1,4}}"
+    rf"|for[ ][^\s:=]{{1,64}}[ ]{{0,4}}[:=][ ]{{0,4}})?"
+)
 
 _IN_FORM = re.compile(r"\\?[\"']?(?:\r?\n|(?:\\r)?\\n){2}")  # name="password", an empty line: multipart/form-data
 _LINE = re.compile(r"[^\r\n\\]{1,4096}")
-_OPENING = re.compile(rf"(?:[bruf]{{1,2}}(?=[\"']))?(\"\"\"|'''|{QUOTE})", re.IGNORECASE)
+_QUOTED = rf"(?:[bruf]{{1,2}}(?=[\"']))?(\"\"\"|'''|{QUOTE})"
+_OPENING = re.compile(_QUOTED, re.IGNORECASE)
+_IN_PARENTHESES = re.compile(rf"\(\s{{0,64}}{_QUOTED}", re.IGNORECASE)
 _DOUBLE_QUOTED = re.compile(rf'(?:[^"\\\n]|\\[^\n]){{0,{MAX_VALUE_CHARACTERS}}}')
 _SINGLE_QUOTED = re.compile(rf"(?:[^'\\\n]|\\[^\n]){{0,{MAX_VALUE_CHARACTERS}}}")
 _LIST = re.compile(rf"\[[^\[\]\n]{{1,{MAX_VALUE_CHARACTERS}}}")
 _OBJECT = re.compile(rf"\{{(?=\s{{0,32}}(?:{QUOTE}|\\n|\}}))")
 _IN_OBJECT = re.compile(  # {"token": {"type": "plain", "value": "..."}}
-    rf"[^{{}}]{{0,256}}?{QUOTE}(?i:value|val|data|raw|text|plain|plaintext|content|string){QUOTE}{SPACE}:{SPACE}(?={QUOTE})"
+    rf"[^{{}}]{{0,256}}?{QUOTE}(?i:value|val|data|raw|text|plain|plaintext|content|string|stringData){QUOTE}{SPACE}:{SPACE}(?={QUOTE})"
 )
 _NEXT_LINE = re.compile(r"[ \t]{0,8}\r?\n[ \t]{1,64}")
 _BLOCK = re.compile(r"[|>][+-]?\d?[ \t]{0,8}\r?\n([ \t]{1,64})(?P<value>[^\n]{1,4096})")  # of YAML
@@ -137,7 +147,7 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
     if start and (text[start - 1] == "<" or text.endswith("&lt;", 0, start)) and (tag := _IN_TAG.match(text, stop)):
         return _judged(text, _IN_MARKUP.match(text, tag.end()), name, means)
     if separator := _BESIDE_VALUE.match(text, stop) or _ASSIGNED.match(text, stop) or _IN_PAIR.match(text, stop):
-        opening = _OPENING.match(text, separator.end())
+        opening = _OPENING.match(text, separator.end()) or _IN_PARENTHESES.match(text, separator.end())
         if opening is not None:
             return _quoted(text, opening, name, means)
         if text.startswith("[", separator.end()) and not text.startswith("[redacted", separator.end()):
@@ -155,8 +165,11 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
             return Span(*phrase.span(), _label(name))
         is_encoded = separator.re is _ASSIGNED and separator["encoded"]
         return _unquoted(text, separator.end(), name, means, _ENCODED if is_encoded else _UNQUOTED)
-    if text[max(start - 7, 0) : start].rstrip("\"'\\").endswith("name=") and (form := _IN_FORM.match(text, stop)):
-        return _judged(text, _LINE.match(text, form.end()), name, means)
+    if text[max(start - 9, 0) : start].rstrip("\"'\\").endswith((" name=", " key=")):
+        if (form := _IN_FORM.match(text, stop)) is not None:
+            return _judged(text, _LINE.match(text, form.end()), name, means)
+        if (element := _IN_ELEMENT.match(text, stop)) is not None:
+            return _judged(text, _IN_MARKUP.match(text, element.end()), name, means)
     if name.startswith("--") and (separator := _AFTER_FLAG.match(text, stop)):
         opening = _OPENING.match(text, separator.end())
         if opening is not None:

@@ -4,6 +4,7 @@ Written from the standards and manuals of each; none of it was in the sets that 
 """
 
 import base64
+import html
 import json
 import random
 import string
@@ -74,6 +75,7 @@ KINDS: dict[str, Kind] = {
     "curl": around("curl -s -ubob:{} https://api.example.com/{name}", BASE62, 18),
     "sql": around("CREATE USER {name} IDENTIFIED BY '{}'", BASE62, 18),
     "sql plugin": around("ALTER USER {name} IDENTIFIED WITH caching_sha2_password BY '{}'", BASE62, 18),
+    "requests": around("requests.get(url, auth=('{name}', '{}'))", BASE62, 18),
     "smtp": plain_login,
     "validation": refused_setting,
     "nginx": around("https://cdn.example.com/v/{name}.mp4?md5={}&expires=1795250000", URLSAFE, 22),
@@ -86,6 +88,11 @@ CONTEXTS: dict[str, Context] = {
     "yaml folded": lambda name, value: f"{name}: >-\n  {one_line(value)}\nreplicas: 2\n",
     "pretty json": lambda name, value: f'{{\n  "{name}":\n    {json.dumps(value)},\n  "n": 1\n}}',
     "next line": lambda name, value: f"{name}:\n  {json.dumps(value)}\n",
+    "parentheses": lambda name, value: f"{name} = (\n    {json.dumps(value)}\n)",
+    "input": lambda name, value: f'<input name="{name}" type="text" value="{html.escape(value)}">',
+    "entry": lambda name, value: f'<entry key="{name}">{html.escape(value)}</entry>',
+    "property": lambda name, value: f'<property name="{name}">\n  <value>{html.escape(value)}</value>\n</property>',
+    "yaml flow": lambda name, value: f"env: [{{name: {name}, value: {json.dumps(value)}}}, {{name: A, value: b}}]",
     "no-break space": lambda name, value: f"{name}:\u00a0{one_line(value)}\n",
     "full width": lambda name, value: f"{name}\uff1a{one_line(value)}\n",
 }
@@ -146,6 +153,8 @@ def test_at_least_99_percent_of_harmless_identifiers_are_kept_beside_them():
         ('{"token": {"value": "hunter2x"}, "n": 1}', '{"token": {"value": "[redacted:token]"}, "n": 1}'),
         ("password: correct horse battery staple\nnext", "password: [redacted:password]\nnext"),
         ("secret: |\n  one\n  two\nn: 1", "secret: |\n  [redacted:secret]\nn: 1"),
+        ("the temporary password is: hunter2", "the temporary password is: [redacted:password]"),
+        ("Password for bob: hunter22", "Password for bob: [redacted:password]"),
         ("IDENTIFIED BY 'hunter2'", "IDENTIFIED BY '[redacted:password]'"),
         ("GET /cb?code=a1b2c3d4e5f6g7&state=x", "GET /cb?code=[redacted:code]&state=x"),
         (quote("code_verifier=a1b2c3d4e5f6g7h8", safe=""), "code_verifier%3D[redacted:code]"),
@@ -164,6 +173,9 @@ def test_the_secret_goes_and_what_is_around_it_stays(written, redacted):
         "password: must contain letters and digits\n",
         "auth: {enabled: true}",
         '"auth": {}',
+        '<label name="password">\n  <b>Your password</b></label>',
+        '<a data-key="token" href="/x">Sign in</a>',
+        "password for user: required",
     ],
 )
 def test_what_only_begins_like_a_secret_stays_as_it_is(written):
