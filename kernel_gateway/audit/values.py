@@ -147,24 +147,8 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
     if start and (text[start - 1] == "<" or text.endswith("&lt;", 0, start)) and (tag := _IN_TAG.match(text, stop)):
         return _judged(text, _IN_MARKUP.match(text, tag.end()), name, means)
     if separator := _BESIDE_VALUE.match(text, stop) or _ASSIGNED.match(text, stop) or _IN_PAIR.match(text, stop):
-        opening = _OPENING.match(text, separator.end()) or _IN_PARENTHESES.match(text, separator.end())
-        if opening is not None:
-            return _quoted(text, opening, name, means)
-        if text.startswith("[", separator.end()) and not text.startswith("[redacted", separator.end()):
-            return _judged(text, _LIST.match(text, separator.end()), name, means)
-        if (block := _OBJECT.match(text, separator.end())) is not None:
-            inner = _IN_OBJECT.match(text, block.end())
-            opening = _OPENING.match(text, inner.end()) if inner else None
-            return _quoted(text, opening, name, means) if opening else None
-        if (block := _BLOCK.match(text, separator.end())) is not None:
-            return _block(text, block, name, means)
-        if (line := _NEXT_LINE.match(text, separator.end())) is not None:
-            return _on_next_line(text, line.end(), name, means)
-        phrase = _WORDS.match(text, separator.end()) if "pass" in name.lower() else None
-        if phrase is not None and _HARMLESS.isdisjoint(re.split("[ -]", phrase[0])):
-            return Span(*phrase.span(), _label(name))
         is_encoded = separator.re is _ASSIGNED and separator["encoded"]
-        return _unquoted(text, separator.end(), name, means, _ENCODED if is_encoded else _UNQUOTED)
+        return _assigned(text, separator.end(), name, means, _ENCODED if is_encoded else _UNQUOTED)
     if text[max(start - 9, 0) : start].rstrip("\"'\\").endswith((" name=", " key=")):
         if (form := _IN_FORM.match(text, stop)) is not None:
             return _judged(text, _LINE.match(text, form.end()), name, means)
@@ -178,6 +162,28 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
     if means is Says.SECRET and (separator := _IN_PROSE.match(text, stop)):
         return _prose(text, separator, name)
     return None
+
+
+def _assigned(text: str, at: int, name: str, means: Says, unquoted: re.Pattern[str]) -> Span | None:
+    if (opening := _OPENING.match(text, at)) is not None:
+        return _quoted(text, opening, name, means)
+    begins = text[at : at + 1]
+    if begins == "(" and (opening := _IN_PARENTHESES.match(text, at)) is not None:
+        return _quoted(text, opening, name, means)
+    if begins == "[" and not text.startswith("[redacted", at):
+        return _judged(text, _LIST.match(text, at), name, means)
+    if begins == "{" and (brace := _OBJECT.match(text, at)) is not None:
+        inner = _IN_OBJECT.match(text, brace.end())
+        opening = _OPENING.match(text, inner.end()) if inner else None
+        return _quoted(text, opening, name, means) if opening else None
+    if begins in ("|", ">") and (block := _BLOCK.match(text, at)) is not None:
+        return _block(text, block, name, means)
+    if begins in ("\r", "\n") and (line := _NEXT_LINE.match(text, at)) is not None:
+        return _on_next_line(text, line.end(), name, means)
+    phrase = _WORDS.match(text, at) if "pass" in name.lower() else None
+    if phrase is not None and _HARMLESS.isdisjoint(re.split("[ -]", phrase[0])):
+        return Span(*phrase.span(), _label(name))
+    return _unquoted(text, at, name, means, unquoted)
 
 
 def _quoted(text: str, opening: re.Match[str], name: str, means: Says) -> Span | None:
@@ -240,6 +246,8 @@ def _prose(text: str, separator: re.Match[str], name: str) -> Span | None:
 
 def is_secret(value: str, name: str, means: Says, *, quoted: bool) -> bool:
     """Whether `value` can be a secret, under a name that means so: not a placeholder, a word, a path or code."""
+    if means is Says.MAYBE and len(value) < 16:
+        return False
     value = unquote(unquote(value))
     if not value.strip() or value.lower() in _HARMLESS or _PLACEHOLDER.match(value):
         return False
