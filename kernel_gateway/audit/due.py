@@ -17,15 +17,15 @@ OTHER_SEGMENTS = "the segment that begins with it says another time, or another 
 
 
 class Due:
-    """The records up to `through`. `look` at all of them before they go: then `fault` says why they must not, or None.
+    """The records `first` to `through`. `look` at all of them before they go: then `fault` says why they must not.
 
     The table of segments lies unprotected in the database: it says where to look, the records say how old they are.
     """
 
     def __init__(self, seal: Seal, segments: Sequence[Segment], through: int, start: Link | None) -> None:
-        self.through, self._segments = through, segments
+        self.first, self.through, self._segments = segments[0].first_seq, through, segments
         self._walk = Walk(seal.chain, start or Link(through, ""))
-        self.fault = None if start is not None else Fault(segments[0].first_seq, CLOSING_IS_MISSING)
+        self.fault = None if start is not None else Fault(self.first, CLOSING_IS_MISSING)
 
     @property
     def is_looked_at(self) -> bool:

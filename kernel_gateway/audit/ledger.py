@@ -76,11 +76,13 @@ class Ledger:
 
         Who their people were is gone at once, the records with `sweep`; the head that closes them stays.
         """
-        tail = self._resumed(connection)
+        tail, segments = self._resumed(connection), tables.segments.c
+        if connection.execute(select(func.min(segments.first_seq))).scalar() != due.first:
+            return tail  # another process has pruned meanwhile
         if due.fault is not None:
             self.fault = f"record {due.fault.seq} of the ledger is due, and was not deleted: {due.fault.what}"
             return tail
-        first_kept, segments = due.through + 1, tables.segments.c
+        first_kept = due.through + 1
         appending = Appending(connection, tail, self._seal, self._new_salt)
         if tail.link.seq == due.through:
             appending.close_segment(now)

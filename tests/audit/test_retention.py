@@ -5,9 +5,11 @@ import pytest
 from kernel_gateway.audit.due import LOOKED_AT_AT_ONCE, OTHER_SEGMENTS
 from kernel_gateway.audit.events import CellRan, Searched
 from kernel_gateway.audit.journal import MAINTENANCE_SECONDS
-from kernel_gateway.audit.ledger import SWEPT_AT_ONCE
+from kernel_gateway.audit.ledger import SWEPT_AT_ONCE, Ledger
 from kernel_gateway.audit.segments import SEGMENT_SECONDS
+from kernel_gateway.audit.settings import AuditSettings
 from kernel_gateway.audit.walk import CLOSING_IS_MISSING
+from kernel_gateway.store.database import Database
 from tests.audit.conftest import DAY
 
 RETENTION = 29 * DAY
@@ -167,6 +169,23 @@ async def test_what_is_due_is_looked_at_in_several_transactions(ledger):
         await journal.maintain()
         assert journal.fault.startswith(f"record {changed} of the ledger is due, and was not deleted: ")
         assert ledger.sql("SELECT count(*) FROM events") == [(LOOKED_AT_AT_ONCE + 2,)]
+
+
+@pytest.mark.parametrize("kept_days", [0, 1])
+async def test_what_another_process_prunes_meanwhile_is_no_fault(ledger, kept_days):
+    await days(ledger, 3)
+    ledger.now += RETENTION - kept_days * DAY
+    database, slow = Database(ledger.path), Ledger(ledger.seal, AuditSettings())
+    due = await database.run(lambda connection: slow.due(connection, ledger.now - RETENTION + MAINTENANCE_SECONDS))
+    async with ledger.journal():
+        while not due.is_looked_at:
+            await database.run(due.look)
+        assert due.fault is not None
+        await database.run(lambda connection: slow.prune(connection, due, ledger.now))
+    await database.close()
+    assert slow.fault == ""
+    assert ledger.sql("SELECT count(*) FROM events WHERE kind = 'ledger_pruned'") == [(1,)]
+    assert (await ledger.report()).fault is None
 
 
 async def test_a_head_of_records_that_were_pruned_since_says_nothing_of_the_newest(ledger):
