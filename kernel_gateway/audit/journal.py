@@ -135,7 +135,7 @@ class Journal:
         first_kept = select(func.min(segments.c.first_seq)).scalar_subquery()
         statement = (
             select(events)
-            .where(events.c.session_id == session_id, events.c.seq > after, events.c.seq >= first_kept)
+            .where(events.c.session_id == session_id, events.c.seq >= after + 1, events.c.seq >= first_kept)
             .order_by(events.c.seq)
             .limit(limit)
         )
