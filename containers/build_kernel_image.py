@@ -48,9 +48,21 @@ def main() -> None:
     shutil.rmtree(packages / "kernel_ext", ignore_errors=True)
     shutil.copytree(sources_folder(), packages / "kernel_ext", ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(packages / "kernel_ext")], check=True)
+    _compile_pages(packages)
     _record_footprint(packages)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     print(f"kernel image {manifest['digest'][:12]} built in {folder}")
+
+
+def _compile_pages(packages: Path) -> None:
+    compiler = shutil.which("cc") or shutil.which("tcc")
+    if compiler is None:
+        print(
+            "kernel image: no C compiler, so its kernels give back no memory while they rest (see kernel_ext/pages.py)"
+        )
+        return
+    command = [compiler, "-O2", "-shared", "-fPIC", "-nostdlib", "-o", str(packages / "kernel_ext.pages.so")]
+    subprocess.run([*command, str(packages / "kernel_ext" / "pages.c")], check=True)
 
 
 def _record_footprint(packages: Path) -> None:

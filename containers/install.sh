@@ -29,6 +29,7 @@ fetch_prometheus() {
 
 missing=""
 command -v bwrap >/dev/null || missing="$missing bubblewrap"
+command -v cc >/dev/null || command -v tcc >/dev/null || missing="$missing tcc" # for one small file of C
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
 if [ "$1" = dev ]; then # the tests run every launcher, and a Redis
     for runtime in runc crun; do

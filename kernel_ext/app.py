@@ -31,6 +31,8 @@ from zmq.eventloop.zmqstream import ZMQStream
 
 from kernel_ext.bounds import BoundedSession
 from kernel_ext.iopub import Publisher
+from kernel_ext.pages import Origin
+from kernel_ext.rest import Rest, Stop
 
 PORTS = {"shell": 1, "iopub": 2, "stdin": 3, "hb": 4, "control": 5}
 _TWISTER_WORDS = 624
@@ -55,6 +57,7 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
     """IPKernelApp whose five sockets already listen when it starts; there is no connection file."""
 
     sockets: dict[int, int] = Dict()  # type: ignore[assignment]  # traitlets: fd by port
+    origin: Origin | None = None
     control_port: int
     default_extensions: list[str]
     iopub_port: int
@@ -93,6 +96,12 @@ class AgentKernelApp(IPKernelApp):  # type: ignore[misc]
     def init_path(self) -> None:
         """A cell can import a module it wrote. Last, so that such a file takes no other module's place."""
         sys.path.append("")
+
+    def rest_with(self, stop_channel: Stop) -> None:
+        """Lets the kernel give back memory between cells, where its template remembers what it held."""
+        if self.origin is not None:
+            stops = [self.iopub_thread.io_loop.add_callback, self.control_thread.io_loop.add_callback, stop_channel]
+            self.kernel.rest = Rest(self.origin, IOLoop.current(), stops)
 
     def start(self) -> None:
         """Until a shutdown request. Control ends first: at exit its last flush would wait ten seconds for iopub."""

@@ -34,6 +34,7 @@ class Channel:
         self._ids = itertools.cycle(range(1, MAX_ID))
         self._waiting: dict[int, Future[Message]] = {}
         self._outgoing: deque[Iterator[bytes]] = deque()
+        self._holds: list[Callable[[], None]] = []
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="sixth-channel", daemon=True)
@@ -43,6 +44,11 @@ class Channel:
 
     def start(self) -> None:
         self._thread.start()
+
+    def stop(self, hold: Callable[[], None]) -> None:
+        """Calls `hold` on the channel's thread, which does nothing else meanwhile."""
+        self._holds.append(hold)
+        os.eventfd_write(self._wake_fd, 1)
 
     def send(self, message: Message) -> None:
         self._outgoing.append(encode(message))
@@ -86,6 +92,8 @@ class Channel:
                     for key, events in selector.select():
                         if key.fd == self._wake_fd:
                             os.eventfd_read(self._wake_fd)
+                            while self._holds:
+                                self._holds.pop()()
                         elif events & selectors.EVENT_READ:
                             self._receive(decoder)
                     chunk = self._transmit(chunk)

@@ -15,6 +15,7 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.utils import _async_in_context
 from traitlets import Float, Type
 
+from kernel_ext.rest import Rest
 from kernel_ext.shell import AgentShell
 
 _REFUSED = frozenset(
@@ -45,6 +46,7 @@ class AgentKernel(IPythonKernel):  # type: ignore[misc]
     """No debugger, no subshells, no usage figures of the host."""
 
     implementation = "agent-kernel"
+    rest: Rest | None = None
     shell_class = Type(AgentShell)
     # A pause before every reply, for clients that stop listening at the reply; the gateway listens until idle.
     _execute_sleep = Float(0.0)
@@ -70,6 +72,8 @@ class AgentKernel(IPythonKernel):  # type: ignore[misc]
 
     async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
         """Always replies: an interrupt may hit what ipykernel does around the cell's code, and would leave no reply."""
+        if self.rest is not None:
+            self.rest.disturb()
         after = self.shell.execution_count + 1
         try:
             await super().execute_request(stream, ident, parent)
@@ -77,6 +81,9 @@ class AgentKernel(IPythonKernel):  # type: ignore[misc]
             self.shell.execution_count = after
             content = {"status": "error", "ename": "KeyboardInterrupt", "evalue": "", "traceback": []}
             self.session.send(stream, "execute_reply", content, parent, ident=ident)
+        finally:
+            if self.rest is not None:
+                self.rest.soon()
 
     def _abort_queues(self, subshell_id: str | None = None) -> None:
         """What waits behind a failed cell is aborted; the sign that ends it goes the way of a request, behind them."""

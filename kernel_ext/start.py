@@ -35,6 +35,7 @@ def serve(app: AgentKernelApp, sockets: Mapping[str, int], channel_fd: int) -> N
     sys.setswitchinterval(_SWITCH_SECONDS)
     app.take_over(sockets)
     channel.start()
+    app.rest_with(channel.stop)
     sys.setswitchinterval(usual)
     leave_standard_streams()
     channel.send(Message(Kind.READY, 0, {"python": platform.python_version(), "pid": os.getpid()}))

@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kernel_ext import confine, footprint
+from kernel_ext import confine, footprint, pages
 from kernel_ext import system_calls as linux
 from kernel_ext.app import AgentKernelApp, prepared, reseed
 from kernel_ext.start import serve
@@ -143,13 +143,14 @@ def main() -> None:
     threads = sum(1 for _ in Path("/proc/self/task").iterdir())
     if threads != 1:
         raise RuntimeError(f"a template must have one thread and has {threads}: a fork would lose the others")
-    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
-    if spec["filter"]:
-        confine.refuse_system_calls(bytes.fromhex(spec["filter"]))
     gc.collect()
     footprint.settle()
     gc.freeze()  # else a collection in a child would touch, and so copy, every page of the template's objects
     gc.disable()
+    app.origin = pages.remember()
+    linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
+    if spec["filter"]:
+        confine.refuse_system_calls(bytes.fromhex(spec["filter"]))
     template = Template(control, app, spec["plan"], proc_fd)
     template.announce()
     template.run()

@@ -210,6 +210,7 @@ def _listed_id(text: str) -> str:
 def _audit(command: Callable[..., argparse.ArgumentParser], among: _Commands) -> None:
     verify = command("verify", auditing.verify, "name the first record that is not as it was written", among)
     verify.add_argument("--head", type=Path, metavar="FILE", help="an exported head: are its records still there?")
+    verify.add_argument("--public-key", type=Path, metavar="FILE", help="only whether that head is signed by this key")
     verify.add_argument("--json", action="store_true", help="one object")
     head = command("head", auditing.head, "print a signed head, to be kept elsewhere", among)
     head.add_argument("--public-key", action="store_true", help="print the key that anybody can check heads with")

@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import get_args
 
@@ -214,6 +215,25 @@ def test_links_lead_somewhere_and_lines_are_short(document):
     assert [target for target in targets if "://" not in target and not (ROOT / target).exists()] == []
     lines = (line for line in DOCUMENTS[document].splitlines() if not line.startswith(("|", "  `")))
     assert [line for line in lines if len(line) > 120] == []
+
+
+def doubled(text):
+    """Beginnings that two lines of prose share: what is left where two versions of a sentence were both kept."""
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    lines = [line for line in prose.splitlines() if not line.startswith(("|", "  `", "#"))]
+    counts = Counter(line[:25] for line in lines if len(line) >= 25)
+    return [beginning for beginning, count in counts.items() if count > 1]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_no_line_of_prose_is_there_twice(document):
+    assert doubled(DOCUMENTS[document]) == []
+
+
+def test_a_sentence_that_is_there_in_two_versions_is_seen():
+    assert doubled("of a `ToolError`: `denied`, `invalid`.\nof a `ToolError`: `denied`, `disabled`.\n") == [
+        "of a `ToolError`: `denied"
+    ]
 
 
 def test_a_decision_is_dated_and_short():

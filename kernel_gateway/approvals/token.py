@@ -78,6 +78,8 @@ def canonical(value: Any) -> bytes:
 
 def difference(agreed: Terms, now: Terms) -> str:
     """The code of the first group of terms that differs, or "" where none does."""
+    if agreed == now:
+        return ""
     return next((code for code in _GROUPS if _part(agreed, code) != _part(now, code)), "")
 
 

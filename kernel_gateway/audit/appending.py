@@ -11,8 +11,8 @@ from kernel_gateway.audit.chain import START, Link, Record
 from kernel_gateway.audit.events import Event
 from kernel_gateway.audit.heads import Head
 from kernel_gateway.audit.seal import Seal
+from kernel_gateway.audit.segments import Segment, segment_of
 
-SEGMENT_SECONDS = 86_400.0
 MAX_ALIASES = 10_000  # kept in memory, about 3 MB; whoever has none there is looked up again
 
 UNSIGNED = Head(START.seq, 0, START.mac)
@@ -20,15 +20,6 @@ _INSERT = insert(tables.events)
 
 Person = tuple[str, str]  # organisation, name
 Naming = Callable[[str], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """`oldest_at` is when the oldest of its events happened, in seconds since the epoch: one that is late may be older
-    than the first."""
-
-    first_seq: int
-    oldest_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +78,17 @@ class Appending:
         return replace(self._tail, link=self._link)
 
     def _segment(self, at: float) -> Segment:
-        segment = self._tail.segment
-        if segment is not None and at >= segment.oldest_at + SEGMENT_SECONDS:
-            self.close_segment(at)
-            segment = None
-        if segment is None:
-            segment = Segment(self._link.seq + 1, at)
-            self._connection.execute(insert(tables.segments), {"first_seq": segment.first_seq, "oldest_at": at})
-        elif at < segment.oldest_at:
-            segment = replace(segment, oldest_at=at)
+        before = self._tail.segment
+        segment = segment_of(self._link.seq + 1, at, before)
+        if segment is before:
+            return segment
+        if before is not None and segment.first_seq == before.first_seq:
             of_segment = update(tables.segments).where(tables.segments.c.first_seq == segment.first_seq)
             self._connection.execute(of_segment.values(oldest_at=at))
         else:
-            return segment
+            if before is not None:
+                self.close_segment(at)
+            self._connection.execute(insert(tables.segments), {"first_seq": segment.first_seq, "oldest_at": at})
         self._tail = replace(self._tail, segment=segment)
         return segment
 

@@ -276,8 +276,8 @@ class LedgerPruned(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityErased(Event):
-    """Nobody can say any more whom an alias stood for; `alias` is it, without its mark."""
+    """Nobody can say any more whom an alias stood for. Which alias, only the holder of the ledger's key can say."""
 
     kind: ClassVar[str] = "identity_erased"
 
-    alias: Digest = ""
+    alias_digest: Digest = ""

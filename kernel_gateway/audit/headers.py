@@ -74,7 +74,9 @@ _RULES = Rules(
         *(
             Rule(
                 command,
-                re.compile(rf"(?i:{command})\b[^\n|;&]{{0,200}}?\s-{flag}\s?[\"']?(?!-)([^\s\"']{{3,256}})"),
+                re.compile(
+                    rf"(?i:{command})[a-z_-]{{0,12}}\b[^\n|;&]{{0,200}}?\s-{flag}\s?[\"']?(?!-)([^\s\"']{{3,256}})"
+                ),
                 "password",
             )
             for command, flag in [
@@ -82,6 +84,7 @@ _RULES = Rules(
                 *(("redis-cli", "a"), ("ldapsearch", "w"), ("smbclient", "U")),
             ]
         ),
+        Rule("curl ", re.compile(r"(?i:curl) [^\n|;&]{0,200}?-u[\"']?[^\s:\"'/]{1,128}:([^\s\"']{1,256})"), "password"),
         Rule(
             "machine ",
             re.compile(r"machine\s{1,9}\S{1,255}\s{1,9}login\s{1,9}\S{1,255}\s{1,9}password\s{1,9}(\S{1,256})"),
@@ -156,7 +159,8 @@ def _go_dsn(text: str, lower: str) -> Iterator[Span]:
     for network in ("@tcp(", "@unix(", "@cloudsql("):
         at = lower.find(network)
         while at >= 0:
-            login = re.split(r"[\s\"'=`]", text[max(at - 256, 0) : at])[-1]
+            before = text[max(at - 256, 0) : at]
+            login = before[max(map(before.rfind, " \t\r\n\"'=`")) + 1 :]
             if ":" in login:
                 yield Span(at - len(login) + login.index(":") + 1, at, "password")
             at = lower.find(network, at + 1)

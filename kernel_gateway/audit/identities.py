@@ -1,14 +1,16 @@
 """Pseudonyms: a record names a person by an alias, and one row, which can be deleted, says who that is.
 
 An alias commits to the name with a random salt that lies in that row: while it is there, nobody can put another name
-into it; once it is gone, the alias says nothing. Aliases last for a segment, so that after an erasure not even the days
-of one person can be put together.
+into it; once it is gone, the alias says nothing. Aliases last for a segment, and the record of an erasure names none
+that anybody without the ledger's key knows again: of several people who were erased, nobody else can put together the
+days of one.
 """
 
 import hmac
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select
 
@@ -60,15 +62,25 @@ def erase(connection: Connection, organisation: str, name: str) -> Sequence[str]
     return aliases
 
 
-def forged(connection: Connection) -> set[str]:
-    """Aliases whose row does not hold the name that they were made for."""
+def erasure(key: bytes, alias: str) -> str:
+    """What the record of an erasure says of an alias: 64 hex characters."""
+    return hmac.digest(key, f"erased {alias}".encode(), "sha256").hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whom an alias stands for in a segment, without saying who it is."""
+
+    alias: str
+    segment: int
+    is_who_was_meant: bool
+
+
+def everybody(connection: Connection) -> Iterator[Person]:
     columns = identities.c
-    rows = connection.execute(select(columns.alias, columns.salt, columns.organisation, columns.name))
-    return {alias for alias, *committed in rows if not _is_of(alias, *committed)}
-
-
-def known(connection: Connection) -> set[str]:
-    return set(connection.execute(select(identities.c.alias)).scalars())
+    wanted = select(columns.alias, columns.segment, columns.salt, columns.organisation, columns.name)
+    for alias, segment, *committed in connection.execute(wanted):
+        yield Person(alias, segment, _is_of(alias, *committed))
 
 
 def _is_of(alias: str, salt: str, organisation: str, name: str) -> bool:

@@ -15,16 +15,17 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from kernel_gateway.audit.appending import Tail
 from kernel_gateway.audit.events import Event
+from kernel_gateway.audit.heads_file import HeadsFile
 from kernel_gateway.audit.identities import ERASED, MARK, aliases_in, names_of
 from kernel_gateway.audit.ledger import DAY, Ledger
 from kernel_gateway.audit.seal import Seal
 from kernel_gateway.audit.settings import AuditSettings
-from kernel_gateway.audit.tables import events
+from kernel_gateway.audit.tables import events, segments
 from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.store.database import Database, NotNowError
 
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 MAINTENANCE_SECONDS = 600.0  # what falls due before the next look goes with this one: nothing is ever late
 _FAILURES = (SQLAlchemyError, OSError, RuntimeError)
+_TAMPERED = (TypeError, ValueError)  # somebody else wrote into the tables
 
 
 class Journal:
@@ -45,6 +47,8 @@ class Journal:
         self._database, self._clock = database, clock
         self._settings = settings or AuditSettings()
         self._ledger = Ledger(seal, self._settings)
+        file = self._settings.heads_file
+        self._heads_file = None if file is None else HeadsFile(file, seal.signing.public_key())
         self._buffer: deque[tuple[float, Event]] = deque()
         self._listeners: list[Callable[[Event], None]] = []
         self._recorded = self._committed = 0
@@ -63,18 +67,18 @@ class Journal:
 
     @property
     def fault(self) -> str:
-        """What is wrong with the newest records, seen at the start or while writing; empty where nothing is."""
-        return self._ledger.fault
+        """What is wrong with the records, seen at the start or since, or with the file of heads; empty: nothing is."""
+        return self._ledger.fault or (self._heads_file.fault if self._heads_file else "")
 
     async def open(self) -> None:
         """Looks at the newest records, prunes, and goes on doing so. Raises ConfigError where the database fails."""
         try:
             await self.maintain()
-        except (*_FAILURES, TypeError, ValueError) as error:  # the last two: somebody else wrote into the tables
+        except (*_FAILURES, *_TAMPERED) as error:
             raise ConfigError(
                 f"the journal cannot be written ({type(error).__name__}): look at `store.folder`"
             ) from None
-        if self.fault:
+        if self._ledger.fault:
             log.error("%s; run `kernel-gateway audit verify`", self.fault)
         self._upkeep = asyncio.get_running_loop().create_task(self._maintain_regularly(), name="journal upkeep")
 
@@ -82,7 +86,12 @@ class Journal:
         """Deletes what reaches the end of its time before the next look, and signs a head where one is due."""
         now = self._clock()
         before = now + MAINTENANCE_SECONDS - self._settings.retention_days * DAY
-        await self._change(lambda connection: self._ledger.prune(connection, before, now))
+        if (due := await self._run(lambda connection: self._ledger.due(connection, before))) is not None:
+            while not due.is_looked_at:
+                await self._run(due.look)
+            await self._change(lambda connection: self._ledger.prune(connection, due, now))
+            if due.fault is not None:
+                log.error("%s", self._ledger.fault)
         while await self._run(self._ledger.sweep):
             self._is_to_forget = True
         await self._change(lambda connection: self._ledger.sign(connection, now))
@@ -120,12 +129,13 @@ class Journal:
         """The session's events in order, from the one after `seq` `after`: at most `limit`, so ask again from the last.
 
         Each is {"seq", "at", "kind", "session_id", "organisation", ...the event's own fields}; who was erased is
-        "<erased>".
+        "<erased>". What lies before the first segment is no part of the ledger any more.
         """
         await self.flush()
+        first_kept = select(func.min(segments.c.first_seq)).scalar_subquery()
         statement = (
             select(events)
-            .where(events.c.session_id == session_id, events.c.seq > after)
+            .where(events.c.session_id == session_id, events.c.seq >= after + 1, events.c.seq >= first_kept)
             .order_by(events.c.seq)
             .limit(limit)
         )
@@ -199,14 +209,19 @@ class Journal:
         return True
 
     def _committed_batch(self, batch: list[tuple[float, Event]], tail: Tail) -> None:
-        self._ledger.committed(tail)
+        self._ends(tail)
         for _ in batch:
             self._buffer.popleft()
         self._committed += len(batch)
         self._failed = False
 
     async def _change(self, work: Callable[[Connection], Tail]) -> None:
-        self._ledger.committed(await self._run(work))
+        self._ends(await self._run(work))
+
+    def _ends(self, tail: Tail) -> None:
+        self._ledger.committed(tail)
+        if self._heads_file is not None:
+            self._heads_file.add(tail.head)
 
     async def _run(self, work: Callable[[Connection], T]) -> T:
         is_prepared = self._is_prepared
@@ -225,7 +240,7 @@ class Journal:
             await asyncio.sleep(MAINTENANCE_SECONDS)
             try:
                 await self.maintain()
-            except _FAILURES as error:
+            except (*_FAILURES, *_TAMPERED) as error:
                 log.error("the journal cannot be pruned: %s", type(error).__name__)
 
 

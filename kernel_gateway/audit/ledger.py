@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection, delete, func, select
 
 from kernel_gateway.audit import adopt, identities, tables
-from kernel_gateway.audit.appending import Appending, Segment, Tail
+from kernel_gateway.audit.appending import Appending, Tail
 from kernel_gateway.audit.chain import START, Link
+from kernel_gateway.audit.due import Due, due, pruned_through
 from kernel_gateway.audit.events import Event, IdentityErased, LedgerPruned
 from kernel_gateway.audit.heads import Head
 from kernel_gateway.audit.seal import Seal
+from kernel_gateway.audit.segments import Segment
 from kernel_gateway.audit.settings import AuditSettings
 from kernel_gateway.audit.verify import newest_fault
 
@@ -36,7 +38,7 @@ class Ledger:
 
     def prepare(self, connection: Connection) -> None:
         """Makes the tables, takes over the records of a version without a chain, looks at the newest records."""
-        old = adopt.set_aside(connection)
+        old = adopt.set_aside(connection, self._seal)
         tables.metadata.create_all(connection)
         if old is not None:
             appending = Appending(connection, Tail(), self._seal, self._new_salt)
@@ -65,35 +67,42 @@ class Ledger:
             tail = appending.finish()
         return tail
 
-    def prune(self, connection: Connection, before: float, now: float) -> Tail:
-        """Gives up the segments, from the oldest on, whose first record is not younger than `before`.
+    def due(self, connection: Connection, before: float) -> Due | None:
+        """The segments, from the oldest on, whose first record is not younger than `before`."""
+        return due(connection, self._seal, before, self._resumed(connection).link.seq)
+
+    def prune(self, connection: Connection, due: Due, now: float) -> Tail:
+        """Gives up what was looked at and found sound; else says so, and nothing goes.
 
         Who their people were is gone at once, the records with `sweep`; the head that closes them stays.
         """
-        tail = self._resumed(connection)
-        rows = connection.execute(select(tables.segments).order_by(tables.segments.c.first_seq)).all()
-        segments = [Segment(first_seq, oldest_at) for first_seq, oldest_at in rows]
-        due = next((i for i, segment in enumerate(segments) if segment.oldest_at > before), len(segments))
-        if not due:
+        tail, segments = self._resumed(connection), tables.segments.c
+        if connection.execute(select(func.min(segments.first_seq))).scalar() != due.first:
+            return tail  # another process has pruned meanwhile
+        if due.fault is not None:
+            self.fault = f"record {due.fault.seq} of the ledger is due, and was not deleted: {due.fault.what}"
             return tail
+        first_kept = due.through + 1
         appending = Appending(connection, tail, self._seal, self._new_salt)
-        if due == len(segments):
+        if tail.link.seq == due.through:
             appending.close_segment(now)
-        first_kept = segments[due].first_seq if due < len(segments) else tail.link.seq + 1
-        connection.execute(delete(tables.segments).where(tables.segments.c.first_seq < first_kept))
-        connection.execute(delete(tables.identities).where(tables.identities.c.segment < first_kept))
-        passing = (tables.heads.c.seq < first_kept, tables.heads.c.closing.is_(False))
+        elif connection.execute(select(segments.first_seq).where(segments.first_seq == first_kept)).first() is None:
+            return tail  # it has grown meanwhile: it goes the next time
+        connection.execute(delete(tables.segments).where(segments.first_seq < first_kept))
+        is_kept = tables.identities.c.segment.in_(select(segments.first_seq))
+        connection.execute(delete(tables.identities).where(~is_kept))
+        passing = (tables.heads.c.seq < due.through, tables.heads.c.closing.is_(False))
         connection.execute(delete(tables.heads).where(*passing))
-        appending.add(now, LedgerPruned(through=first_kept - 1))
+        appending.add(now, LedgerPruned(through=due.through))
         return appending.finish()
 
     def sweep(self, connection: Connection) -> bool:
-        """Deletes some of the records that no segment holds any more. False where there are none."""
+        """Deletes some of the records that were given up. False where there are none."""
         kept = connection.execute(select(func.min(tables.segments.c.first_seq))).scalar()
         first = connection.execute(select(func.min(tables.events.c.seq))).scalar()
-        if kept is None or first is None or first >= kept:
+        if kept is None or first is None or first >= kept or first > (last := pruned_through(connection, self._seal)):
             return False
-        connection.execute(delete(tables.events).where(tables.events.c.seq < min(kept, first + SWEPT_AT_ONCE)))
+        connection.execute(delete(tables.events).where(tables.events.c.seq < min(last + 1, first + SWEPT_AT_ONCE)))
         return True
 
     def erase(self, connection: Connection, organisation: str, name: str, now: float) -> tuple[Tail, int]:
@@ -101,8 +110,8 @@ class Ledger:
         tail = self._resumed(connection)
         aliases = identities.erase(connection, organisation, name)
         appending = Appending(connection, tail, self._seal, self._new_salt)
-        for alias in aliases:
-            appending.add(now, IdentityErased(organisation=organisation, alias=alias.removeprefix(identities.MARK)))
+        for digest in sorted(identities.erasure(self._seal.chain, alias) for alias in aliases):
+            appending.add(now, IdentityErased(organisation=organisation, alias_digest=digest))
         return appending.finish(), len(aliases)
 
     def _append(self, connection: Connection, batch: Sequence[tuple[float, Event]], tail: Tail) -> Tail:

@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import unquote
 
 from kernel_gateway.audit.names import Says, says
@@ -24,6 +24,8 @@ _TOGETHER = (
     frozenset({"x-amz-credential", "x-amz-date"}),
     frozenset({"x-goog-credential", "x-goog-date"}),
 )
+_DIGESTS, _EXPIRIES = ("md5", "st", "hash", "h", "s"), ("e", "exp", "expires", "expiry", "t", "ttl")
+_DIGEST, _MOMENT = re.compile(r"[\w-]{16,128}={0,2}"), re.compile(r"\d{10}")
 _RUN = re.compile(r"[^\s\"'<>`]{8,}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{1,20}(?::|%(?:25){0,2}3[Aa])(?:(?:\\?/){2}|(?:%(?:25){0,2}2[Ff]){2})")
 _SLASH = re.compile(r"\\?/|%(?:25){0,2}2[Ff]")
@@ -88,8 +90,15 @@ def _is_signed(url: str) -> bool:
     return (
         any(_is_signature(name, value) for name, value in values.items())
         or any(together <= values.keys() for together in _TOGETHER)
+        or _is_hash_with_expiry(values)
         or _LOGIN.search(url) is not None
     )
+
+
+def _is_hash_with_expiry(values: Mapping[str, str]) -> bool:
+    """As nginx and many shops make links: a digest over the path and a moment, without a name that says so."""
+    has_digest = any(_DIGEST.fullmatch(values.get(name, "")) for name in _DIGESTS)
+    return has_digest and any(_MOMENT.fullmatch(values.get(name, "")) for name in _EXPIRIES)
 
 
 def _is_signature(name: str, value: str) -> bool:

@@ -25,7 +25,7 @@ _TRAILING = words(
     plain plaintext prev previous primary prod production raw secondary staging str test text v val value
     """
 )
-_SECRET = words("apikey apitoken jwt pass passwords psk secrets")
+_SECRET = words("apikey apitoken jwt pass passwords psk pw secrets")
 _SECRET_ENDINGS = tuple(words("passcode passphrase passwd password passwort pwd secret token"))
 _MAYBE = words("auth authorization cookie cookies cred credential credentials creds hmac oauth pat sas sig signature")
 # tokens of paging, language models and locks are no secrets

@@ -8,7 +8,7 @@ identifiers stay readable; and `Redactor` also removes exact values that this pr
 import re
 from collections.abc import Iterable, Iterator
 
-from kernel_gateway.audit import headers, links, tokens, values
+from kernel_gateway.audit import headers, links, protocols, tokens, values
 from kernel_gateway.audit.known import KnownValues
 from kernel_gateway.audit.layers import inside_base64, inside_percent
 from kernel_gateway.audit.spans import Span, lowered, replace
@@ -20,10 +20,12 @@ _CUT = "[redacted:too-long]"
 
 # Colours, cursor movements, titles and character sets: as a terminal gets them, or as the text of an escape (\x1b[31m).
 # Sequences that no program prints are not taken for one, or `\x1b[` before a name would take its first letter away.
-_ESC = r"(?:\x1b|\\x1b|\\u001b|\\033|\\e)"
+_WRITTEN = r"(?:\\x1b|\\u001b|\\033|\\e)"
+_ESC = rf"(?:\x1b|{_WRITTEN})"
 _ANSI = re.compile(
     rf"(?:{_ESC}\[|\x9b)(?:[0-?]{{0,64}}[@A-Zm]|[0-?]{{1,64}}[!\"$']?[a-z~]|[0-6]? q)"
-    rf"|{_ESC}\][^\x07\x1b]{{0,2048}}(?:\x07|\x1b\\)|{_ESC}[()*+][AB0-2]|\x1b"
+    rf"|\x1b\][^\x07\x1b]{{0,2048}}(?:\x07|\x1b\\)|{_WRITTEN}\][^\x07\x1b\\]{{0,2048}}(?:\x07|\\x07|\\a|\\u0007)"
+    rf"|{_ESC}[()*+][AB0-2]|\x1b"
 )
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 
@@ -47,15 +49,16 @@ class Redactor:
         """Values shorter than eight characters are ignored: they would take ordinary words with them."""
         self._known.add(value)
 
-    def redact(self, text: str) -> str:
-        plain = _plain(text)
+    def redact(self, text: str, at_most: int = MAX_CHARACTERS) -> str:
+        """`text`, cut after `at_most` characters where it is longer, or up to _EDGE_CHARACTERS before."""
+        plain = _plain(text, at_most)
         spans = [*self._known.find(plain), *_structural(plain)]
-        return replace(plain, spans) + (_CUT if len(text) > MAX_CHARACTERS else "")
+        return replace(plain, spans) + (_CUT if len(text) > at_most else "")
 
 
-def _plain(text: str) -> str:
-    if len(text) > MAX_CHARACTERS:
-        text = text[:MAX_CHARACTERS]
+def _plain(text: str, at_most: int = MAX_CHARACTERS) -> str:
+    if len(text) > at_most:
+        text = text[:at_most]
         edge = max(text.rfind(white, len(text) - _EDGE_CHARACTERS) for white in (" ", "\n", "\t"))
         text = text[: edge if edge >= 0 else len(text) - _EDGE_CHARACTERS]
     if "\x1b" in text or "\x9b" in text or "\\" in text:
@@ -75,3 +78,4 @@ def _spans(text: str) -> Iterator[Span]:
     yield from links.find(text)
     yield from tokens.find(text, lower)
     yield from values.find(text, lower)
+    yield from protocols.find(text, lower)

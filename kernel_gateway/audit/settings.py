@@ -1,5 +1,7 @@
 """How the journal batches what it writes, when it signs it, and how long it keeps it."""
 
+from pathlib import Path
+
 from pydantic import Field
 
 from kernel_gateway.config import Section
@@ -22,3 +24,5 @@ class AuditSettings(Section):
     checkpoint_events: int = Field(default=10_000, ge=1, le=1_000_000)
     # A head is signed at least this often while there are events, so that an hour can be lost unseen and no more.
     checkpoint_seconds: float = Field(default=3600.0, ge=1, le=86_400)
+    # Every head that is signed is added to this file, to be kept where nobody who can write the database can change it.
+    heads_file: Path | None = None

@@ -13,6 +13,7 @@ from opentelemetry.util.types import Attributes, AttributeValue
 from kernel_gateway.audit.redact import Redactor
 
 MAX_CHARACTERS = 4096  # of one text: a stack fits, what a caller sent whole does not
+READ_CHARACTERS = 2 * MAX_CHARACTERS  # that much is looked at: what a cut may leave of a secret is beyond the other cut
 
 
 class RedactedExport(SpanExporter):
@@ -57,4 +58,4 @@ class RedactedExport(SpanExporter):
         return value
 
     def _text(self, text: str) -> str:
-        return self._redactor.redact(text)[:MAX_CHARACTERS]
+        return self._redactor.redact(text, READ_CHARACTERS)[:MAX_CHARACTERS]

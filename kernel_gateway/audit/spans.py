@@ -17,7 +17,7 @@ MAX_VALUE_CHARACTERS = 8192
 EDGE = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbfv])|(?<=%[0-9A-Fa-f]{2})|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4}))"
 # A quotation mark: plain, backslash-escaped, HTML, percent-encoded once or twice, or \u0022.
 QUOTE = r"""(?:\\{0,4}["'`]|&quot;|&\#34;|&\#x27;|&\#39;|%(?:25)?2[27]|\\u00(?:22|27))"""
-SPACE = r"(?:[ \t]|%20){0,16}"
+SPACE = r"(?:[ \t\u00a0]|%20){0,16}"
 
 
 class Span(NamedTuple):

@@ -100,6 +100,7 @@ _DISTINCT = [
     ("readme", "rdme_", "X{60,}"),
     ("dropbox", "sl.", r"(?:u\.)?[\w-]{100,}"),
     ("1password", "ops_eyj", r"[\w=-]{100,}"),
+    ("approval", "kga_", r"[\w-]{20,}"),  # our own
     ("secret-token", "secret-token:", r"[^\s\"'<>]{8,}"),  # RFC 8959
     ("fernet", "gaaaaa", r"[\w-]{60,}={0,2}"),
     ("paseto", ".local.", r"(?<=v[1-4].local.)[\w-]{20,}"),

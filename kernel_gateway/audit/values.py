@@ -9,7 +9,7 @@ from kernel_gateway.audit.spans import MAX_VALUE_CHARACTERS, QUOTE, SPACE, Span
 
 _ANCHORS = (
     "pass",
-    "pwd",
+    "pw",
     "secret",
     "token",
     "key",
@@ -25,35 +25,54 @@ _ANCHORS = (
 )
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.-")
 _MAX_NAME_CHARACTERS = 80
-_UNQUOTED_CHARACTERS = 128  # how far an unquoted value is read before it is judged
+_UNQUOTED_CHARACTERS = 64  # how far an unquoted value is read before it is judged
 
 _NAME_END = re.compile(r"[A-Za-z0-9_.-]{0,40}")
 _TYPE = r"(?:str|bytes|string|SecretStr|Optional\[str\]|str \| None|Final(?:\[str\])?|char ?\*)"
 _ASSIGNED = re.compile(
     rf"{QUOTE}?\]?{SPACE}(?::{SPACE}{_TYPE}{SPACE}=|(?P<encoded>%(?:25)?3[AaDd]|%(?:25)?5[Dd]%(?:25)?3[Dd])|"
-    rf"[=]>|:=|={{1,3}}|::?|\\u003[dD]|&\#61;){SPACE}"
+    rf"[=]>|:=|={{1,3}}|::?|[\uff1a\uff1d]|\\u003[dD]|&\#61;){SPACE}"
 )
 _IN_PAIR = re.compile(rf"{QUOTE}{SPACE},{SPACE}(?=[bru]?{QUOTE})")  # ("password", "..."), ["password", "..."]
+_ATTRIBUTES = rf"(?:\s{{1,8}}[\w:-]{{1,32}}={QUOTE}[^<>\"'\n\\]{{0,64}}{QUOTE}){{0,3}}"
 _BESIDE_VALUE = re.compile(  # {"name": "password", "value": "..."}, key="password" value="...", YAML on two lines
-    rf"{QUOTE}(?:\s{{0,32}},)?\s{{0,32}}{QUOTE}?(?i:value){QUOTE}?{SPACE}[:=]{SPACE}"
-    rf"|[ \t]{{0,16}}\r?\n[ \t]{{0,64}}(?i:value){SPACE}:{SPACE}"
+    rf"{QUOTE}{_ATTRIBUTES}(?:\s{{0,32}},)?\s{{0,32}}{QUOTE}?(?i:value){QUOTE}?{SPACE}[:=]{SPACE}"
+    rf"|[ \t]{{0,16}}\r?\n[ \t]{{0,64}}(?i:value){SPACE}:{SPACE}|,[ ]{{1,8}}(?i:value):{SPACE}"
 )
+_IN_ELEMENT = re.compile(
+    rf"{QUOTE}{_ATTRIBUTES}\s{{0,8}}>\s{{0,32}}(?:<(?i:value)>)?(?=[^<\s])"
+)  # <entry key="password">
 _IN_TAG = re.compile(r"(?:[ \t][^<>\n]{0,100})?(?:>|&gt;)(?:<!\[CDATA\[)?")
 _AFTER_FLAG = re.compile(r"[ \t]{1,16}(?!-)")
-_IN_PROSE = re.compile(rf"{QUOTE}?[ \t]{{1,4}}(?P<copula>(?:is|was|to|as|be|of|value)[ \t]{{1,4}}:?[ \t]{{0,4}})?")
+_IN_PROSE = re.compile(
+    rf"{QUOTE}?[ \t]{{1,4}}"
+    rf"(?P<copula>(?:is|was|to|as|be|of|value)[ \t]{{0,4}}:?[ \t]{{1,4}}"
+    rf"|for[ ][^\s:=]{{1,64}}[ ]{{0,4}}[:=][ ]{{0,4}})?"
+)
 
 _IN_FORM = re.compile(r"\\?[\"']?(?:\r?\n|(?:\\r)?\\n){2}")  # name="password", an empty line: multipart/form-data
 _LINE = re.compile(r"[^\r\n\\]{1,4096}")
-_OPENING = re.compile(rf"(?:[bruf]{{1,2}}(?=[\"']))?(\"\"\"|'''|{QUOTE})", re.IGNORECASE)
+_QUOTED = rf"(?:[bruf]{{1,2}}(?=[\"']))?(\"\"\"|'''|{QUOTE})"
+_OPENING = re.compile(_QUOTED, re.IGNORECASE)
+_IN_PARENTHESES = re.compile(rf"\(\s{{0,64}}{_QUOTED}", re.IGNORECASE)
 _DOUBLE_QUOTED = re.compile(rf'(?:[^"\\\n]|\\[^\n]){{0,{MAX_VALUE_CHARACTERS}}}')
 _SINGLE_QUOTED = re.compile(rf"(?:[^'\\\n]|\\[^\n]){{0,{MAX_VALUE_CHARACTERS}}}")
-_LIST = re.compile(rf"\[[^\]\n]{{1,{MAX_VALUE_CHARACTERS}}}")
+_LIST = re.compile(rf"\[[^\[\]\n]{{1,{MAX_VALUE_CHARACTERS}}}")
+_OBJECT = re.compile(rf"\{{(?=\s{{0,32}}(?:{QUOTE}|\\n|\}}))")
+_IN_OBJECT = re.compile(  # {"token": {"type": "plain", "value": "..."}}
+    rf"[^{{}}]{{0,256}}?{QUOTE}(?i:value|val|data|raw|text|plain|plaintext|content|string|stringData){QUOTE}{SPACE}:{SPACE}(?={QUOTE})"
+)
+_NEXT_LINE = re.compile(r"[ \t]{0,8}\r?\n[ \t]{1,64}")
+_BLOCK = re.compile(r"[|>][+-]?\d?[ \t]{0,8}\r?\n([ \t]{1,64})(?P<value>[^\n]{1,4096})")  # of YAML
+_BLOCK_REST = re.compile(r"(?:\n[ \t][^\n]{0,4096}){0,200}")
+_ALONE = re.compile(r"[^\s\"'`<>{}\[\]]{8,4096}(?=[ \t]{0,8}\r?(?:\n|$))")
+_WORDS = re.compile(r"[a-z]{3,12}(?:[ -][a-z]{3,12}){3,23}(?=[ \t]{0,8}(?:\r?\n|$|[\"'`]))")
 # A comma, semicolon or ampersand ends it only where something new begins, for a password may hold one.
 _UNQUOTED = re.compile(
-    r"""(?:[^\s"'`<>,;&\\]|,(?![\s"'{\[]|[\w.-]{1,40}["']?[=:]|$)|;(?!\s|[\w. -]{1,40}=|$)"""
-    r"""|&(?!amp;|quot;|lt;|gt;|\#|[\w.%\[\]-]{1,60}=|[\s&]|$)|\\(?![nrtu"'])){1,4096}"""
+    r"""(?:[^\s"'`<>,;&\\]{1,256}|,(?![\s"'{\[]|[\w.-]{1,40}["']?[=:]|$)|;(?!\s|[\w. -]{1,40}=|$)"""
+    r"""|&(?!amp;|quot;|lt;|gt;|\#|[\w.%\[\]-]{1,60}=|[\s&]|$)|\\(?![nrtu"'])){1,256}"""
 )
-_ENCODED = re.compile(r"""(?:(?!%(?:25)?(?:26|22|27|2[cC]|20|0[aAdD]|3[bB]|7[dD]))[^\s"'`<>&,;\\]){1,4096}""")
+_ENCODED = re.compile(r"""(?:[^\s"'`<>&,;\\%]{1,256}|%(?!(?:25)?(?:26|22|27|2[cC]|20|0[aAdD]|3[bB]|7[dD]))){1,4096}""")
 _IN_MARKUP = re.compile(r"(?:(?!&lt;|\]\]>)[^<\n]){1,4096}")
 
 _PLACEHOLDER = re.compile(  # what stands where a secret was, or will be
@@ -128,15 +147,13 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
     if start and (text[start - 1] == "<" or text.endswith("&lt;", 0, start)) and (tag := _IN_TAG.match(text, stop)):
         return _judged(text, _IN_MARKUP.match(text, tag.end()), name, means)
     if separator := _BESIDE_VALUE.match(text, stop) or _ASSIGNED.match(text, stop) or _IN_PAIR.match(text, stop):
-        opening = _OPENING.match(text, separator.end())
-        if opening is not None:
-            return _quoted(text, opening, name, means)
-        if text.startswith("[", separator.end()) and not text.startswith("[redacted", separator.end()):
-            return _judged(text, _LIST.match(text, separator.end()), name, means)
         is_encoded = separator.re is _ASSIGNED and separator["encoded"]
-        return _unquoted(text, separator.end(), name, means, _ENCODED if is_encoded else _UNQUOTED)
-    if text[max(start - 7, 0) : start].rstrip("\"'\\").endswith("name=") and (form := _IN_FORM.match(text, stop)):
-        return _judged(text, _LINE.match(text, form.end()), name, means)
+        return _assigned(text, separator.end(), name, means, _ENCODED if is_encoded else _UNQUOTED)
+    if text[max(start - 9, 0) : start].rstrip("\"'\\").endswith((" name=", " key=")):
+        if (form := _IN_FORM.match(text, stop)) is not None:
+            return _judged(text, _LINE.match(text, form.end()), name, means)
+        if (element := _IN_ELEMENT.match(text, stop)) is not None:
+            return _judged(text, _IN_MARKUP.match(text, element.end()), name, means)
     if name.startswith("--") and (separator := _AFTER_FLAG.match(text, stop)):
         opening = _OPENING.match(text, separator.end())
         if opening is not None:
@@ -145,6 +162,28 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
     if means is Says.SECRET and (separator := _IN_PROSE.match(text, stop)):
         return _prose(text, separator, name)
     return None
+
+
+def _assigned(text: str, at: int, name: str, means: Says, unquoted: re.Pattern[str]) -> Span | None:
+    if (opening := _OPENING.match(text, at)) is not None:
+        return _quoted(text, opening, name, means)
+    begins = text[at : at + 1]
+    if begins == "(" and (opening := _IN_PARENTHESES.match(text, at)) is not None:
+        return _quoted(text, opening, name, means)
+    if begins == "[" and not text.startswith("[redacted", at):
+        return _judged(text, _LIST.match(text, at), name, means)
+    if begins == "{" and (brace := _OBJECT.match(text, at)) is not None:
+        inner = _IN_OBJECT.match(text, brace.end())
+        opening = _OPENING.match(text, inner.end()) if inner else None
+        return _quoted(text, opening, name, means) if opening else None
+    if begins in ("|", ">") and (block := _BLOCK.match(text, at)) is not None:
+        return _block(text, block, name, means)
+    if begins in ("\r", "\n") and (line := _NEXT_LINE.match(text, at)) is not None:
+        return _on_next_line(text, line.end(), name, means)
+    phrase = _WORDS.match(text, at) if "pass" in name.lower() else None
+    if phrase is not None and _HARMLESS.isdisjoint(re.split("[ -]", phrase[0])):
+        return Span(*phrase.span(), _label(name))
+    return _unquoted(text, at, name, means, unquoted)
 
 
 def _quoted(text: str, opening: re.Match[str], name: str, means: Says) -> Span | None:
@@ -163,15 +202,32 @@ def _unquoted(text: str, begin: int, name: str, means: Says, pattern: re.Pattern
     match = pattern.match(text, begin, begin + _UNQUOTED_CHARACTERS)
     if match is None or not is_secret(match[0].rstrip(".,:;)]}"), name, means, quoted=False):
         return None
-    match = pattern.match(text, begin)
+    match = pattern.match(text, begin, begin + MAX_VALUE_CHARACTERS)
     assert match is not None  # it matched with less
     return Span(begin, begin + len(match[0].rstrip(".,:;)]}")), _label(name))
 
 
-def _judged(text: str, match: re.Match[str] | None, name: str, means: Says) -> Span | None:
-    if match is None or not is_secret(match[0], name, means, quoted=True):
+def _block(text: str, block: re.Match[str], name: str, means: Says) -> Span | None:
+    """Judged by its first line; what is indented too goes with it."""
+    first = _judged(text, block, name, means, "value")
+    rest = _BLOCK_REST.match(text, first.end) if first else None
+    return Span(first.start, rest.end(), first.label) if first and rest else None
+
+
+def _on_next_line(text: str, begin: int, name: str, means: Says) -> Span | None:
+    """Quoted, or alone on it and nothing that is a word or an identifier: a mapping may begin there."""
+    if (opening := _OPENING.match(text, begin)) is not None:
+        return _quoted(text, opening, name, means)
+    alone = _ALONE.match(text, begin)
+    if alone is None or alone[0].endswith(":") or not _is_mixed(alone[0]) or _IDENTIFIER.match(alone[0]):
         return None
-    return Span(*match.span(), _label(name))
+    return _judged(text, alone, name, means)
+
+
+def _judged(text: str, match: re.Match[str] | None, name: str, means: Says, group: int | str = 0) -> Span | None:
+    if match is None or not is_secret(match[group], name, means, quoted=True):
+        return None
+    return Span(*match.span(group), _label(name))
 
 
 def _prose(text: str, separator: re.Match[str], name: str) -> Span | None:
@@ -190,6 +246,8 @@ def _prose(text: str, separator: re.Match[str], name: str) -> Span | None:
 
 def is_secret(value: str, name: str, means: Says, *, quoted: bool) -> bool:
     """Whether `value` can be a secret, under a name that means so: not a placeholder, a word, a path or code."""
+    if means is Says.MAYBE and len(value) < 16:
+        return False
     value = unquote(unquote(value))
     if not value.strip() or value.lower() in _HARMLESS or _PLACEHOLDER.match(value):
         return False

@@ -12,7 +12,7 @@ MIB = 1024 * 1024
 class PoolSettings(Section):
     """Kernels that wait for a session, and the templates they come from."""
 
-    ready: int = Field(4, ge=0, le=100)
+    ready: int = Field(10, ge=0, le=100)
     """Kept ready per template: sessions that start at once take them; about 7 MB each. 0: start on demand."""
     max_templates: int = Field(8, ge=1)
     """One an organisation, about 100 MB each; idle ones are given up for others."""

@@ -68,7 +68,7 @@ def sources_digest() -> str:
     """SHA-256 over the names and bytes of kernel_ext's sources."""
     folder = sources_folder()
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.py")):
+    for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.c")]):
         digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
 

@@ -23,6 +23,7 @@ class Keys:
         self._folder = private_folder(folder / "keys")
         self._secrets: dict[str, bytes] = {}
         self._signing: dict[str, Ed25519PrivateKey] = {}
+        self._made: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Keys {len(self._secrets) + len(self._signing)} loaded>"
@@ -31,17 +32,27 @@ class Keys:
         """The 32 bytes called `name`. Raises ConfigError where the file is damaged or others can open it."""
         if name not in self._secrets:
             path = self._path(name, "key")
-            content = _load_or_create(path, lambda: secrets.token_bytes(SECRET_BYTES))
+            content, is_new = _load_or_create(path, lambda: secrets.token_bytes(SECRET_BYTES))
+            if is_new:
+                self._made.add(name)
             if len(content) != SECRET_BYTES:
                 raise _damaged(path)
             self._secrets[name] = content
         return self._secrets[name]
 
+    def has_made(self, name: str) -> bool:
+        """Whether there was no secret `name` before it was asked for here."""
+        return name in self._made
+
+    def has(self, name: str) -> bool:
+        """Whether there is a secret `name`. Raises ConfigError as `secret` does."""
+        return name in self._secrets or read_secret(self._path(name, "key")) is not None
+
     def signing(self, name: str = "signing") -> Ed25519PrivateKey:
         """A key that signs what the gateway says to others. Raises ConfigError as `secret` does."""
         if name not in self._signing:
             path = self._path(name, "pem")
-            content = _load_or_create(path, _new_signing_key)
+            content, _ = _load_or_create(path, _new_signing_key)
             try:
                 key = load_pem_private_key(content, password=None)
             except (ValueError, TypeError) as error:
@@ -57,13 +68,15 @@ class Keys:
         return self._folder / f"{name}.{suffix}"
 
 
-def _load_or_create(path: Path, create: Callable[[], bytes]) -> bytes:
+def _load_or_create(path: Path, create: Callable[[], bytes]) -> tuple[bytes, bool]:
+    """The content, and whether it is new."""
     content = read_secret(path)
-    if content is None:
-        content = create()
-        if not create_secret(path, content):
-            content = read_secret(path) or b""
-    return content
+    if content is not None:
+        return content, False
+    content = create()
+    if create_secret(path, content):
+        return content, True
+    return read_secret(path) or b"", False
 
 
 def _new_signing_key() -> bytes:

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, closing
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from kernel_gateway.audit import heads
+from kernel_gateway.audit.chain import Link
 from kernel_gateway.audit.events import CellRan
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.audit.ledger import Ledger
@@ -60,12 +62,16 @@ class LedgerOnDisk:
         with closing(sqlite3.connect(self.path, isolation_level=None)) as connection:
             return [connection.execute(statement).fetchall() for statement in statements][-1]
 
-    async def report(self, exported=None, seal=None):
+    async def report(self, *exported, seal=None):
         database = Database(self.path, read_only=True)
         try:
             return await database.run(lambda connection: verify(connection, seal or self.seal, exported))
         finally:
             await database.close()
+
+    def head(self):
+        """As it would be exported now."""
+        return heads.sign(self.seal.signing, Link(*self.sql("SELECT seq, mac FROM events ORDER BY seq")[-1]), self.now)
 
     async def erase(self, name, organisation="acme"):
         """As another process would."""

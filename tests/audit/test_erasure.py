@@ -68,6 +68,23 @@ async def test_the_aliases_of_one_person_on_two_days_have_nothing_in_common(ledg
     assert len(set(aliases)) == 2
 
 
+async def test_the_record_of_an_erasure_does_not_tell_which_days_were_one_persons(ledger):
+    """Both are erased: without the key, whose alias of the first day was whose of the second is nowhere said."""
+    for _ in range(2):
+        async with ledger.journal() as journal:
+            for subject in ("alice", "bob"):
+                journal.record(cell(subject))
+            await journal.flush()
+        ledger.now += DAY
+    aliases = [alias.strip("~") for (alias,) in ledger.sql("SELECT alias FROM event_identities WHERE name <> 'cli'")]
+    assert len(aliases) == 4
+    for subject in ("alice", "bob"):
+        await ledger.erase(subject)
+    told = str(ledger.sql("SELECT body FROM events WHERE kind = 'identity_erased'"))
+    assert not any(alias in told for alias in aliases)
+    assert (await ledger.report()).fault is None
+
+
 async def test_a_failed_transaction_leaves_no_alias_that_nobody_has(ledger):
     class Interrupted(Database):
         """A real database whose disk is full when a transaction is to be committed."""

@@ -1,6 +1,7 @@
 """What was written can be proved: whoever can write the database but has no key changes nothing unseen."""
 
 import sqlite3
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -8,11 +9,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from kernel_gateway.audit import heads
+from kernel_gateway.audit import heads, identities
 from kernel_gateway.audit.chain import START, Link, Record, mac
 from kernel_gateway.audit.events import CellRan, OperationCalled, Searched
 from kernel_gateway.audit.seal import Seal
 from kernel_gateway.errors import ConfigError
+from tests.audit.conftest import DAY
 
 COLUMNS = "seq, at, kind, session_id, organisation, body, mac"
 FIELDS = st.tuples(st.integers(1, 2**53), st.floats(0, 1e11), *[st.text(max_size=5)] * 4).map(lambda f: Record(*f))
@@ -195,6 +197,45 @@ async def test_a_name_that_was_removed_by_hand_is_named(ledger):
     assert (fault.seq, fault.what) == (1, "the name it stands for was removed, and not by `audit erase`")
 
 
+async def test_a_name_that_is_kept_beyond_its_segment_is_named_and_goes_with_the_next_pruning(ledger):
+    await ledger.write(5)
+    ledger.sql("UPDATE event_identities SET segment = 999999999 WHERE name = 'alice'")
+    fault = (await ledger.report()).fault
+    assert (fault.seq, fault.what) == (1, "the name it stands for is kept for another segment than its own")
+    ledger.now += 40 * DAY
+    await ledger.write(0)
+    assert ledger.sql("SELECT name FROM event_identities") == []
+
+
+async def test_a_name_that_no_record_stands_for_is_named(ledger):
+    await ledger.write(5)
+    alias = identities.alias_of("00" * 16, "acme", "carol")
+    ledger.sql(f"INSERT INTO event_identities VALUES ('{alias}', 1, 'acme', 'carol', '{'00' * 16}')")
+    assert (await ledger.report()).fault.what == "a name is kept for which no record stands"
+
+
+async def test_a_name_that_comes_back_after_its_erasure_is_named(ledger):
+    await ledger.write(5)
+    ((alias, *rest),) = ledger.sql("SELECT * FROM event_identities WHERE name = 'alice'")
+    await ledger.erase("alice")
+    assert (await ledger.report()).fault is None
+    ledger.sql(f"INSERT INTO event_identities VALUES {(alias, *rest)}")
+    fault = (await ledger.report()).fault
+    assert (fault.seq, fault.what) == (1, "the name it stands for was erased, and is there again")
+
+
+async def test_a_record_before_the_first_is_named_and_not_shown(ledger):
+    await ledger.write(3)
+    async with ledger.journal() as journal:
+        ledger.sql(f"INSERT INTO events ({COLUMNS}) SELECT 0.5, at, kind, 's1', '', body, 'x' FROM events LIMIT 1")
+        assert len(await journal.transcript("s1")) == 3
+        fault = (await ledger.report()).fault
+        assert (fault.seq, fault.what) == (0, "a record was put in before the first")
+        ledger.sql("UPDATE event_segments SET first_seq = 0 WHERE first_seq = 1")
+        assert len(await journal.transcript("s1")) == 3
+    assert (await ledger.report()).fault.seq == 0
+
+
 async def test_it_verifies_beside_a_running_service_without_holding_it_up(ledger):
     async with ledger.journal() as journal:
         journal.record(Searched(hits=1))
@@ -295,18 +336,24 @@ def test_what_is_no_head_is_refused_in_one_line(text):
     assert str(refused.value).count("\n") == 0
 
 
-async def test_records_of_a_version_without_a_chain_are_taken_over(ledger):
+def without_a_chain(ledger, count, apart):
+    """Records of a version without a chain, so many seconds apart, the last one now; the key is made by this start."""
     ledger.path.parent.mkdir(mode=0o700)
+    ledger.seal = replace(ledger.seal, is_new=True)
     ledger.sql(
         "CREATE TABLE events (seq BIGINT PRIMARY KEY, at FLOAT, kind VARCHAR, session_id VARCHAR,"
         " organisation VARCHAR, body TEXT)",
         "CREATE INDEX events_of_session ON events (session_id, seq)",
         *(
-            f"INSERT INTO events VALUES ({n}, {ledger.now - 40 * 86400 + n * 86400}, 'cell_ran', 's1', 'acme',"
+            f"INSERT INTO events VALUES ({n}, {ledger.now + (n - count) * apart}, 'cell_ran', 's1', 'acme',"
             f""" '{{"cell":{n},"client":"cli","subject":"alice.of.old"}}')"""
-            for n in range(1, 41)
+            for n in range(1, count + 1)
         ),
     )
+
+
+async def test_records_of_a_version_without_a_chain_are_taken_over(ledger):
+    without_a_chain(ledger, 40, DAY)
     async with ledger.journal() as journal:
         journal.record(CellRan(organisation="acme", subject="alice.of.old", session_id="s1", cell=41))
         told = await journal.transcript("s1")
@@ -314,9 +361,57 @@ async def test_records_of_a_version_without_a_chain_are_taken_over(ledger):
     assert {event["subject"] for event in told} == {"alice.of.old"}
     assert ledger.sql("SELECT count(*) FROM events WHERE kind = 'ledger_adopted'") == [(1,)]
     report = await ledger.report()
-    assert (report.fault, report.first) == (None, 12)
+    assert (report.fault, report.first, report.adopted) == (None, 12, 40)
     await ledger.erase("alice.of.old")
     assert b"alice.of.old" not in ledger.on_disk()
+
+
+async def test_few_records_of_a_version_without_a_chain_are_sound_at_once(ledger):
+    without_a_chain(ledger, 2, 1)
+    async with ledger.journal() as journal:
+        assert journal.fault == ""
+    assert (await ledger.report()).fault is None
+
+
+async def test_records_without_a_chain_are_not_taken_over_where_there_has_been_a_ledger(ledger):
+    without_a_chain(ledger, 2, 1)
+    ledger.seal = replace(ledger.seal, is_new=False)
+    with pytest.raises(ConfigError, match="the records in the database have no chain, but there has been a ledger"):
+        await ledger.write()
+    assert ledger.sql("SELECT count(*) FROM events") == [(2,)]
+
+
+async def test_every_signed_head_is_added_to_a_file_outside(ledger, tmp_path):
+    file = tmp_path / "heads.jsonl"
+    await ledger.write(4, heads_file=file, checkpoint_events=2)
+    await ledger.write(1, heads_file=file)
+    told = [heads.parse(line) for line in file.read_text().splitlines()]
+    assert {head.seq for head in told} == {seq for (seq,) in ledger.sql("SELECT seq FROM event_heads")}
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert (await ledger.report(*told)).truncation_checked
+    ledger.sql("DELETE FROM events WHERE seq > 2", "DELETE FROM event_heads WHERE seq > 2")
+    await ledger.write(1, heads_file=file)
+    told = [heads.parse(line) for line in file.read_text().splitlines()]
+    assert (await ledger.report()).fault is None
+    assert (await ledger.report(*told)).fault.seq == 3, "a line that comes later does not take back an earlier one"
+
+
+async def test_a_file_of_heads_that_cannot_be_written_is_a_fault_until_it_can(ledger, tmp_path):
+    async with ledger.journal(heads_file=tmp_path / "absent" / "heads", checkpoint_events=1) as journal:
+        journal.record(Searched())
+        await journal.flush()
+        assert journal.fault == "the ledger's head cannot be written to `audit.heads_file`: No such file or directory"
+        (tmp_path / "absent").mkdir()
+        journal.record(Searched())
+        await journal.flush()
+        assert journal.fault == ""
+
+
+async def test_a_head_that_this_ledger_did_not_sign_does_not_get_into_the_file(ledger, tmp_path):
+    await ledger.write(1)
+    ledger.sql("UPDATE event_heads SET mac = 'x'")
+    await ledger.write(0, heads_file=tmp_path / "heads")
+    assert not (tmp_path / "heads").exists()
 
 
 async def test_a_call_names_its_caller_by_an_alias(ledger):

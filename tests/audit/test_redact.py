@@ -178,6 +178,11 @@ def test_the_oldest_registered_values_are_forgotten_and_the_known_ones_never():
     assert repr(values) == "<KnownValues 1 permanent, 2 registered>"
 
 
+@pytest.mark.parametrize("escape", ["\x1b]0;a title\x07", "\x1b]8;;\x1b\\", "\\x1b]0;a title\\x07", "\\e]0;a title\\a"])
+def test_a_title_cannot_hide_a_registered_value(escape):
+    assert known("opaque-value")(f"opa{escape}que-value") == "[redacted:known]"
+
+
 def test_colours_cannot_hide_a_registered_value():
     assert known("opaque-value")("opa\x1b[31mque-value") == "[redacted:known]"
 
@@ -190,6 +195,13 @@ def test_a_text_at_the_cap_is_read_whole_and_what_is_beyond_it_does_not_pass():
     assert cut.endswith("[redacted:too-long]")
     assert "unseen" not in cut
     assert MAX_CHARACTERS - 4200 < len(cut) < MAX_CHARACTERS + 20
+
+
+def test_a_shorter_cap_cuts_without_leaving_a_piece_of_a_token():
+    redactor = Redactor(["opaque-and-known-value"])
+    cut = redactor.redact("word " * 2000 + "opaque-and-known-value", 10_010)
+    assert "opaque" not in cut and cut.endswith("[redacted:too-long]")
+    assert redactor.redact("word " * 2000, 10_000) == "word " * 2000
 
 
 def test_a_token_cut_in_two_by_the_cap_does_not_pass_either():
@@ -256,7 +268,9 @@ HOSTILE = [
         "-u a:",
         "v1.local.",
     ),
-    *("\x1b[", "\x1b]", "\\x1b["),
+    *("\x1b[", "\x1b]", "\\x1b[", "\\x1b]", "\\e]", "auth=[", "auth={", 'auth={"', "auth:\n  ", "auth: |\n  ", "pw="),
+    *("authorization:", "cookie:a;", "curl ", "curl -u", "code=", "?code=", '"kty"', '{"kty"', '"d":"', "jsessionid="),
+    *("input_value=", "input_value='a", "a\ninput_value='", "identified by ", "auth plain ", "password: abc abc abc "),
 ]
 
 

@@ -2,10 +2,14 @@
 
 import pytest
 
-from kernel_gateway.audit.appending import SEGMENT_SECONDS
+from kernel_gateway.audit.due import LOOKED_AT_AT_ONCE, OTHER_SEGMENTS
 from kernel_gateway.audit.events import CellRan, Searched
 from kernel_gateway.audit.journal import MAINTENANCE_SECONDS
-from kernel_gateway.audit.ledger import SWEPT_AT_ONCE
+from kernel_gateway.audit.ledger import SWEPT_AT_ONCE, Ledger
+from kernel_gateway.audit.segments import SEGMENT_SECONDS
+from kernel_gateway.audit.settings import AuditSettings
+from kernel_gateway.audit.walk import CLOSING_IS_MISSING
+from kernel_gateway.store.database import Database
 from tests.audit.conftest import DAY
 
 RETENTION = 29 * DAY
@@ -109,6 +113,91 @@ async def test_more_than_was_pruned_cannot_be_removed(ledger):
     ledger.sql(f"DELETE FROM events WHERE seq < {second}", f"DELETE FROM event_segments WHERE first_seq < {second}")
     fault = (await ledger.report()).fault
     assert (fault.seq, fault.what) == (first, f"it and those up to {second - 1} were removed before their time")
+
+
+ALL_DUE = ("UPDATE event_segments SET oldest_at = 0",)
+OLD_ONES_DUE = (
+    "UPDATE event_segments SET oldest_at = 0 WHERE first_seq < (SELECT max(first_seq) FROM event_segments)",
+)
+ONE_SEGMENT = ("DELETE FROM event_segments WHERE first_seq > 1",)
+TIMES_OF_RECORDS = (*OLD_ONES_DUE, "UPDATE events SET at = 0 WHERE seq = 1")
+A_LATER_FIRST_SEGMENT = ("UPDATE event_segments SET first_seq = 3 WHERE first_seq = 1", *ALL_DUE)
+MISSING = (*OLD_ONES_DUE, "DELETE FROM events WHERE seq = 3")
+
+
+@pytest.mark.parametrize("statements", [ALL_DUE, OLD_ONES_DUE, TIMES_OF_RECORDS, A_LATER_FIRST_SEGMENT, MISSING])
+async def test_nobody_without_the_key_has_records_deleted_before_their_time(ledger, statements):
+    await days(ledger, 3)
+    ledger.sql(*statements)
+    left = ledger.sql("SELECT count(*) FROM events WHERE kind = 'cell_ran'")
+    async with ledger.journal() as journal:
+        assert "was not deleted" in journal.fault
+        journal.record(Searched())
+        await journal.flush()
+        await journal.maintain()
+    assert ledger.sql("SELECT count(*) FROM events WHERE kind = 'cell_ran'") == left
+    assert ledger.sql("SELECT count(*) FROM events WHERE kind = 'ledger_pruned'") == [(0,)]
+    assert (await ledger.report()).fault is not None
+
+
+async def test_days_that_were_joined_do_not_go_when_the_first_of_them_is_due(ledger):
+    await days(ledger, 20)
+    ledger.sql(*ONE_SEGMENT)
+    fault = (await ledger.report()).fault
+    assert (fault.seq, fault.what) == (5, OTHER_SEGMENTS)
+    ledger.now += RETENTION - 20 * DAY
+    async with ledger.journal() as journal:
+        assert journal.fault == f"record 5 of the ledger is due, and was not deleted: {OTHER_SEGMENTS}"
+    assert ledger.sql("SELECT count(*) FROM events") == [(80,)]
+
+
+async def test_a_missing_head_between_two_days_is_named_while_both_are_there(ledger):
+    await days(ledger, 3)
+    ledger.sql("DELETE FROM event_heads WHERE seq = 4")
+    fault = (await ledger.report()).fault
+    assert (fault.seq, fault.what) == (5, CLOSING_IS_MISSING)
+
+
+async def test_what_is_due_is_looked_at_in_several_transactions(ledger):
+    async with ledger.journal() as journal:
+        for number in range(LOOKED_AT_AT_ONCE + 2):
+            journal.record(CellRan(cell=number))
+        await journal.flush()
+        changed = LOOKED_AT_AT_ONCE + 1
+        ledger.sql(f"UPDATE events SET at = at + 1 WHERE seq = {changed}")
+        ledger.now += RETENTION
+        await journal.maintain()
+        assert journal.fault.startswith(f"record {changed} of the ledger is due, and was not deleted: ")
+        assert ledger.sql("SELECT count(*) FROM events") == [(LOOKED_AT_AT_ONCE + 2,)]
+
+
+@pytest.mark.parametrize("kept_days", [0, 1])
+async def test_what_another_process_prunes_meanwhile_is_no_fault(ledger, kept_days):
+    await days(ledger, 3)
+    ledger.now += RETENTION - kept_days * DAY
+    database, slow = Database(ledger.path), Ledger(ledger.seal, AuditSettings())
+    due = await database.run(lambda connection: slow.due(connection, ledger.now - RETENTION + MAINTENANCE_SECONDS))
+    async with ledger.journal():
+        while not due.is_looked_at:
+            await database.run(due.look)
+        assert due.fault is not None
+        await database.run(lambda connection: slow.prune(connection, due, ledger.now))
+    await database.close()
+    assert slow.fault == ""
+    assert ledger.sql("SELECT count(*) FROM events WHERE kind = 'ledger_pruned'") == [(1,)]
+    assert (await ledger.report()).fault is None
+
+
+async def test_a_head_of_records_that_were_pruned_since_says_nothing_of_the_newest(ledger):
+    await days(ledger, 1)
+    head = ledger.head()
+    await days(ledger, 2)
+    assert (await ledger.report(head)).truncation_checked
+    ledger.now += RETENTION - DAY
+    await ledger.write()
+    report = await ledger.report(head)
+    assert (report.fault, report.truncation_checked) == (None, False)
+    assert (await ledger.report(head, ledger.head())).truncation_checked
 
 
 async def test_it_verifies_in_the_middle_of_pruning(ledger):

@@ -14,7 +14,7 @@ from kernel_gateway.audit.cell_spans import MAX_CALLS, MAX_CELLS, CellSpans
 from kernel_gateway.audit.events import CellRan, OperationCalled
 from kernel_gateway.audit.observation_settings import TraceSettings
 from kernel_gateway.audit.redact import Redactor
-from kernel_gateway.audit.span_export import MAX_CHARACTERS, RedactedExport
+from kernel_gateway.audit.span_export import MAX_CHARACTERS, READ_CHARACTERS, RedactedExport
 from kernel_gateway.audit.traces import exporting
 from kernel_gateway.errors import ConfigError
 from kernel_gateway.settings import Settings
@@ -63,6 +63,25 @@ def test_a_text_is_cut_before_it_leaves(receiver, provider):
     provider.get_tracer("test").start_span("x" * MAX_CHARACTERS + "!").end()
     provider.get_tracer("test").start_span("x" * MAX_CHARACTERS).end()
     assert [span.name for span in receiver.spans] == ["x" * MAX_CHARACTERS] * 2
+
+
+def test_no_more_of_a_text_is_read_than_may_leave_of_it(receiver):
+    class Reading(Redactor):
+        read = 0
+
+        def redact(self, text, at_most=0):
+            redacted = super().redact(text, at_most)
+            self.read = max(self.read, at_most, len(redacted))
+            return redacted
+
+    redactor = Reading([SECRET])
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(RedactedExport(OTLPSpanExporter(endpoint=receiver.url), redactor)))
+    provider.get_tracer("test").start_span("x" * (READ_CHARACTERS - 10) + SECRET + "auth=[" * 100_000).end()
+    provider.get_tracer("test").start_span(f"{SECRET * 290} {SECRET}").end()
+    provider.shutdown()
+    assert redactor.read == READ_CHARACTERS
+    assert not any(SECRET[:5].encode() in body for body in receiver.bodies)
 
 
 def test_a_cell_has_a_span_with_one_for_each_call(receiver, provider):

@@ -9,12 +9,13 @@ from contextlib import closing
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from sqlalchemy import text
 
 from kernel_gateway.audit import heads
 from kernel_gateway.audit.events import CellRan
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.audit.seal import Seal
-from kernel_gateway.auditing import UNCHECKED
+from kernel_gateway.auditing import ADOPTED, NO_LEDGER, UNCHECKED
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
 from tests.audit.conftest import bytes_on_disk
@@ -66,6 +67,7 @@ async def test_verify_says_that_all_is_well_and_what_it_did_not_check(audit, jou
         "last": 10,
         "segments": 1,
         "heads": 1,
+        "adopted": 0,
         "fault": None,
         "truncation_checked": False,
     }
@@ -100,6 +102,29 @@ async def test_anybody_can_check_a_head_with_the_public_key(audit, journal):
     assert head.is_signed_by(key)
 
 
+async def test_the_public_key_alone_checks_a_head_with_a_command(audit, journal, tmp_path):
+    (tmp_path / "head.json").write_text(audit("head").stdout)
+    (tmp_path / "key.pem").write_text(audit("head", "--public-key").stdout)
+    (tmp_path / "state").rename(tmp_path / "elsewhere")
+    told = audit("verify", "--head", "head.json", "--public-key", "key.pem")
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith("ok: signed by this key; it tells of record 10 at 20")
+    as_json = audit("verify", "--head", "head.json", "--public-key", "key.pem", "--json")
+    assert json.loads(as_json.stdout)["seq"] == 10
+    (tmp_path / "head.json").write_text((tmp_path / "head.json").read_text().replace('"seq": 10', '"seq": 9'))
+    changed = audit("verify", "--head", "head.json", "--public-key", "key.pem")
+    assert (changed.returncode, changed.stdout) == (1, "")
+    assert "is not signed by this ledger" in changed.stderr
+    (tmp_path / "elsewhere").rename(tmp_path / "state")
+
+
+async def test_a_public_key_that_is_none_and_a_missing_head_are_said_in_one_line(audit, tmp_path):
+    (tmp_path / "key.pem").write_text("no key")
+    (tmp_path / "head.json").write_text("{}")
+    assert "`key.pem` is no public key" in audit("verify", "--head", "head.json", "--public-key", "key.pem").stderr
+    assert "--head FILE" in audit("verify", "--public-key", "key.pem").stderr
+
+
 async def test_no_head_is_exported_over_records_that_are_not_sound(audit, journal, tmp_path):
     journal.record(CellRan())
     await journal.flush()
@@ -117,6 +142,26 @@ async def test_erase_leaves_no_name_on_the_disk_of_a_running_service(audit, jour
     assert b"alice.liddell" not in bytes_on_disk(tmp_path / "state")
     assert {event["subject"] for event in await journal.transcript("s1")} == {"<erased>"}
     assert audit("verify").returncode == 0
+
+
+async def test_a_look_at_records_without_a_chain_makes_no_key_and_the_first_start_takes_them_over(audit, tmp_path):
+    database = Database(tmp_path / "state" / "gateway.db")
+    await database.run(lambda connection: connection.execute(text("SELECT 1")).all())
+    await database.close()
+    tamper(
+        tmp_path,
+        "CREATE TABLE events (seq BIGINT, at FLOAT, kind TEXT, session_id TEXT, organisation TEXT, body TEXT)",
+        "CREATE INDEX events_of_session ON events (session_id, seq)",
+        f"INSERT INTO events VALUES (1, {NOW}, 'searched', '', 'acme', '{{}}')",
+    )
+    assert NO_LEDGER in audit("verify").stderr
+    database = Database(tmp_path / "state" / "gateway.db")
+    journal = Journal(database, lambda: NOW, Seal.of(Keys(tmp_path / "state")))
+    await journal.open()
+    await journal.close()
+    await database.close()
+    told = audit("verify")
+    assert (told.returncode, told.stdout.splitlines()[1]) == (0, ADOPTED.format(1))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +183,7 @@ def test_what_is_not_there_is_said_in_one_line_and_nothing_is_made(audit, tmp_pa
 async def test_a_head_that_cannot_be_read_is_named(audit, journal, tmp_path):
     done = audit("verify", "--head", "nowhere.json")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "cannot read the head `nowhere.json`" in done.stderr
+    assert "cannot read the head `nowhere.json`: No such file or directory; name another file" in done.stderr
 
 
 async def test_a_head_of_another_ledger_is_refused(audit, journal, tmp_path):

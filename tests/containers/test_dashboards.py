@@ -1,6 +1,7 @@
 """The dashboard and the alerts, in a real Prometheus that scrapes a real service."""
 
 import json
+import re
 
 import httpx2
 import pytest
@@ -14,6 +15,7 @@ from containers.dashboards.panels import PANELS
 from kernel_gateway.frontends.listener import bind
 from tests.containers.prometheus_server import Prometheus, promtool
 
+CONFIGURATION = HERE.parent.parent / "CONFIGURATION.md"
 TOKEN = "scraper-" + "7" * 32
 CELL = r"""
 head = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
@@ -149,3 +151,14 @@ async def test_every_alert_fires_on_a_bad_day_and_none_on_a_good_one(tmp_path, s
 async def test_promtool_finds_nothing_wrong_with_the_rules():
     code, output = await promtool("check", "rules", "--lint=all", "--lint-fatal", str(HERE / "rules.yml"))
     assert code == 0, output
+
+
+async def test_the_documented_configuration_of_prometheus_holds_and_names_the_job_that_the_alerts_ask_for(tmp_path):
+    (documented,) = re.findall(r"^```yaml\n(.*?)^```$", CONFIGURATION.read_text(), re.MULTILINE | re.DOTALL)
+    (tmp_path / "kernel-gateway-rules.yml").write_text((HERE / "rules.yml").read_text())
+    (tmp_path / "kernel-gateway-token").write_text(TOKEN)
+    (tmp_path / "prometheus.yml").write_text(documented.replace("/etc/prometheus", str(tmp_path)))
+    code, output = await promtool("check", "config", str(tmp_path / "prometheus.yml"))
+    assert code == 0 and "rules found" in output, output
+    (job,) = (each["job_name"] for each in yaml.safe_load(documented)["scrape_configs"])
+    assert f'job="{job}"' in (HERE / "rules.yml").read_text()

@@ -1,11 +1,14 @@
 """What a live kernel keeps in memory, when fifty of them have worked with the libraries."""
 
+import asyncio
+
 from tests.bench.figures.cells import PLAIN
 from tests.bench.measurement import Bar, Row, UnmeasurableError
 from tests.bench.processes import below, pss_mib
 from tests.bench.rig import Rig
 
 KERNELS = 50
+_AT_REST_SECONDS = 3.0  # a kernel gives back what it does not need once nobody has sent it a cell for a second
 CELLS = (
     "import numpy\nnumbers = numpy.linspace(0.0, 1.0, 10_000)\nfloat(numpy.sqrt(numbers).mean())",
     """\
@@ -29,6 +32,7 @@ async def memory(rig: Rig) -> list[Row]:
         opened.append((await rig.agent.cell(CELLS[0]))["session_id"])
         for code in CELLS[1:]:
             await rig.agent.cell(code, opened[-1])
+    await asyncio.sleep(_AT_REST_SECONDS)
     processes = below(rig.service.pid)
     if len(processes) < kernels:
         raise RuntimeError(f"{kernels} sessions, and only {len(processes)} processes below their gateway")

@@ -1,0 +1,88 @@
+"""Secrets under a name, or in a place, that says so in one protocol or language only."""
+
+import re
+from collections.abc import Iterator
+
+from kernel_gateway.audit.names import Says, says
+from kernel_gateway.audit.spans import QUOTE, SPACE, Rule, Rules, Span
+
+_IS = rf"{QUOTE}?{SPACE}(?:=>|[:=]){SPACE}{QUOTE}?"
+_COOKIES = ("jsessionid", "phpsessid", "aspsessionid", "asp.net_sessionid", "connect.sid", "laravel_session")
+_RULES = Rules(
+    [
+        # OAuth: the code of a redirect, and what proves who asked for it
+        Rule("code=", re.compile(r"(?<=[?&#;])code=(?=[\w.~%/+-]{0,60}\d)([\w.~%/+-]{12,2048})", re.I | re.A), "code"),
+        *(
+            Rule(name, re.compile(rf"{name}{_IS}([\w.~-]{{16,256}})", re.I | re.A), "code")
+            for name in ("code_verifier", "codeverifier")
+        ),
+        *(
+            Rule(name, re.compile(rf"{name}{_IS}([\w+/=%-]{{16,}})", re.I | re.A), "assertion")
+            for name in ("samlresponse", "samlart", "client_assertion")
+        ),
+        *(
+            Rule(name, re.compile(rf"{re.escape(name)}\w{{0,16}}{_IS}([\w.~%+/:!-]{{8,4096}})", re.I | re.A), "cookie")
+            for name in _COOKIES
+        ),
+        Rule(  # of requests and httpx, in tracebacks: the second of a pair
+            "auth=(",
+            re.compile(rf"auth=\([bru]?{QUOTE}[^'\"\\\n]{{0,128}}{QUOTE},[ ]?[bru]?{QUOTE}([^'\"\\\n]{{1,256}})"),
+            "password",
+        ),
+        Rule(
+            "identified ",
+            re.compile(
+                rf"identified[ ](?:with[ ]\S{{1,64}}[ ])?(?:by|as)(?:[ ]password)?[ ]{{1,4}}{QUOTE}"
+                r"([^'\"\\`\n]{1,256})",
+                re.I,
+            ),
+            "password",
+        ),
+        *(
+            Rule(
+                f"{verb} {kind}",
+                re.compile(rf"{verb}[ ]{kind}[ ]{{1,4}}([A-Za-z0-9+/]{{8,4096}}=?=?)", re.I),
+                "password",
+            )
+            for verb in ("auth", "authenticate")
+            for kind in ("plain", "login", "xoauth2", "oauthbearer", "cram-md5")
+        ),
+    ]
+)
+_JWK_CHARACTERS = 8192
+_PRIVATE_MEMBER = re.compile(rf"{QUOTE}(?:d|p|q|dp|dq|qi|k){QUOTE}{SPACE}:{SPACE}{QUOTE}([\w-]{{8,4096}})", re.ASCII)
+_REFUSED = "input_value="  # of pydantic: the line before names the field
+_REFUSED_VALUE = re.compile(r"input_value=\\?(?:'([^'\\\n]{1,4096})|\"([^\"\\\n]{1,4096}))")
+_FIELD_CHARACTERS = 512
+_LINE_END = re.compile(r"\r?\n|\\n")
+
+
+def find(text: str, lower: str) -> Iterator[Span]:
+    yield from _RULES.find(text, lower)
+    yield from _private_keys(text, lower)
+    yield from _refused_values(text, lower)
+
+
+def _private_keys(text: str, lower: str) -> Iterator[Span]:
+    """The members of a JSON Web Key (RFC 7517) that are not public; `kty` may come after them."""
+    done = 0
+    at = lower.find("kty")
+    while at >= 0:
+        begin = max(text.rfind("{", done, at), at - _JWK_CHARACTERS, done)
+        end = text.find("}", at, at + _JWK_CHARACTERS)
+        done = end if end >= 0 else min(at + _JWK_CHARACTERS, len(text))
+        for member in _PRIVATE_MEMBER.finditer(text, begin, done):
+            yield Span(*member.span(1), "private-key")
+        at = lower.find("kty", done)
+
+
+def _refused_values(text: str, lower: str) -> Iterator[Span]:
+    at = lower.find(_REFUSED)
+    before = 0
+    while at >= 0:
+        lines = _LINE_END.split(text[max(at - _FIELD_CHARACTERS, before) : at])
+        value = _REFUSED_VALUE.match(text, at)
+        if value is not None and len(lines) > 1 and says(lines[-2].strip()) is Says.SECRET:
+            yield Span(*value.span(value.lastindex or 0), "secret")
+        before = at
+        at = lower.find(_REFUSED, at + len(_REFUSED))
