@@ -52,8 +52,9 @@ class Shelf:
         await self._vault.put(pending.id, _KIND, pending.id, written(pending))
 
         def row(connection: Connection) -> None:
-            connection.execute(delete(_approvals).where(_approvals.c.id == pending.id))
-            connection.execute(insert(_approvals).values(id=pending.id, expires_at=pending.expires_at, spent=False))
+            is_there = select(_approvals.c.id).where(_approvals.c.id == pending.id)
+            if connection.execute(is_there).scalar() is None:  # its row says for good whether it was used
+                connection.execute(insert(_approvals).values(id=pending.id, expires_at=pending.expires_at, spent=False))
 
         await self._database.run(row)
 
