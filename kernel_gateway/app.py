@@ -68,6 +68,8 @@ from kernel_gateway.store.vault import Vault
 from kernel_gateway.upstreams.asker import signer
 from kernel_gateway.upstreams.http import connect
 
+_SEALED_SECONDS = 24 * 3600.0  # longer than any question to a user is open: its own end is the one that counts
+
 
 @dataclass(frozen=True, slots=True)
 class App:
@@ -94,7 +96,7 @@ class App:
             session_idle_seconds=settings.sessions.idle_seconds,
             unsafe=self.unsafe,
             extensions=[tasks],
-            state_security=RequestStateSecurity(keys=[self._state_key], ttl=settings.policy.token_ttl_seconds),
+            state_security=RequestStateSecurity(keys=[self._state_key], ttl=_SEALED_SECONDS),
             clock=self._clock,
             answered=self.metrics.answered,
         )
@@ -254,7 +256,16 @@ async def running(
         )
         max_calls, approvals_key = limits.max_calls_per_cell, keys.secret("approvals")
         permits = Permits(
-            usable, authorizer, queue, policies, settings.approvals, max_calls, approvals_key, clock, new_id
+            usable,
+            authorizer,
+            queue,
+            policies,
+            settings.approvals,
+            max_calls,
+            approvals_key,
+            clock,
+            new_id,
+            broker.foresee,
         )
         gateway = Gateway(
             usable,
@@ -266,7 +277,7 @@ async def running(
             queue,
             counted,
             unsafe=warning,
-            notices=reloader.notices,
+            notices=lambda: reloader.notices() + queue.notices(),
         )
         await gateway.start()
         stack.push_async_callback(gateway.close)

@@ -71,12 +71,11 @@ class Cells:
         session = self.find(principal, session_id) if session_id else None
         if session is not None:
             principal = together(principal, session.owner)
-        found = self.permits.read(principal, request, session)
+        found = await self.permits.read(principal, request, session)
         if isinstance(found, ExecuteResult):
             return found
         is_new, session = session is None, session or self.open(principal)
         try:
-            await self.queue.note_agent(principal)
             permit = await self.permits.admit(principal, request, session, found)
             turn = self._repeated(principal, request, digest)  # begun by another while this one was admitted
         except BaseException:

@@ -233,8 +233,7 @@ class Session:
                 duration_ms = max(services.clock() - started, 0.0) * 1000
                 await self._end_requests()
         finally:
-            ran_seconds = turn.deadline.ran_seconds if turn.deadline is not None else 0.0
-            reservation.commit(Usage(milliseconds=math.ceil(ran_seconds * 1000)))
+            reservation.commit(Usage(milliseconds=math.ceil(turn.seconds * 1000)))
         if self._halted:
             await kernel.stop(SWITCHED_OFF)
             if outcome.status not in ("ok", "error"):
@@ -262,6 +261,7 @@ class Session:
             self._services.new_id("cell"),
             plan=permit.plan,
             approver=permit.approver,
+            approval_id=permit.claims.id if permit.claims is not None else "",
             ask=ask if pausing is not None else None,
         )
         if request.request_id:
