@@ -8,8 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 
-from mcp.server.mcpserver import RequestStateSecurity
-
 from kernel_gateway.administration import Administration
 from kernel_gateway.approvals.queue import Queue
 from kernel_gateway.approvals.shelf import Shelf
@@ -29,6 +27,7 @@ from kernel_gateway.auth.verifier import Verifier
 from kernel_gateway.broker import Broker
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends.admin import administered
+from kernel_gateway.frontends.asking import sealing
 from kernel_gateway.frontends.code_mode import CodeMode
 from kernel_gateway.frontends.endpoint import session_manager
 from kernel_gateway.frontends.handler import Door
@@ -68,8 +67,6 @@ from kernel_gateway.store.vault import Vault
 from kernel_gateway.upstreams.asker import signer
 from kernel_gateway.upstreams.http import connect
 
-_SEALED_SECONDS = 24 * 3600.0  # longer than any question to a user is open: its own end is the one that counts
-
 
 @dataclass(frozen=True, slots=True)
 class App:
@@ -96,7 +93,7 @@ class App:
             session_idle_seconds=settings.sessions.idle_seconds,
             unsafe=self.unsafe,
             extensions=[tasks],
-            state_security=RequestStateSecurity(keys=[self._state_key], ttl=_SEALED_SECONDS),
+            state_security=sealing(self._state_key),
             clock=self._clock,
             answered=self.metrics.answered,
         )
