@@ -423,9 +423,17 @@ async def test_what_a_session_becomes_while_a_long_cell_is_read_is_read_too(call
     assert ["made" in known for known in read_by] == [False, True]
 
 
-async def test_what_would_be_refused_anyway_is_said_and_nobody_is_asked(caller):
-    agent = await caller(policy={"blocked_operations": ["image_ops:uploads_init"], "read_only_mode": True})
-    for code, reason in ((CREATE, "`image_ops:uploads_init` is blocked"), (DELETE, "read-only")):
+NO_CHANGE = """@id("sunday")
+@code("disabled")
+@reason("`{resource}` not on Sundays")
+forbid (principal, action in Kernel::Action::"change", resource);
+"""
+
+
+async def test_what_would_be_refused_anyway_is_said_and_nobody_is_asked(caller, tmp_path):
+    (tmp_path / "own.cedar").write_text(NO_CHANGE)
+    agent = await caller(policy={"files": [str(tmp_path / "own.cedar")]})
+    for code, reason in ((CREATE, "`image_ops:uploads_init` not on"), (DELETE, "`image_ops:cleanup_create` not on")):
         valid = await agent.run(code, session_id="", validate_only=True)
         assert (valid.status, valid.approval) == ("denied", None) and reason in valid.message
         assert reason in valid.reviewed.reasons[0] and valid.reviewed.review.operations
