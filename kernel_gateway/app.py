@@ -251,18 +251,9 @@ async def running(
             new_id=new_id,
             pausing=Pausing(queue, settings.approvals, redactor.redact, digest),
         )
-        max_calls, approvals_key = limits.max_calls_per_cell, keys.secret("approvals")
+        max_calls, mac_key = limits.max_calls_per_cell, keys.secret("approvals")
         permits = Permits(
-            usable,
-            authorizer,
-            queue,
-            policies,
-            settings.approvals,
-            max_calls,
-            approvals_key,
-            clock,
-            new_id,
-            broker.foresee,
+            usable, authorizer, queue, policies, settings.approvals, max_calls, mac_key, clock, new_id, broker.foresee
         )
         gateway = Gateway(
             usable,

@@ -161,6 +161,8 @@ class Queue:
 
     async def decide(self, id_: str, who: Principal, *, approve: bool) -> Pending:
         """By another person. Raises GatewayError denied | not_found | conflict."""
+        if await self._shelf.is_agent(who.organisation, who.client):  # another gateway of the folder may have seen it
+            self._agents.add((who.organisation, who.client))
         self._refuse_stranger(who)
         pending = self.get(id_)
         if pending is None or not is_told(pending, who):

@@ -84,6 +84,10 @@ class Shelf:
         statement = select(_approvals.c.spent).where(_approvals.c.id == id_)
         return bool(await self._database.run(lambda connection: connection.execute(statement).scalar()))
 
+    async def is_agent(self, organisation: str, client: str) -> bool:
+        row = select(_agents.c.client).where(_agents.c.organisation == organisation, _agents.c.client == client)
+        return await self._database.run(lambda connection: connection.execute(row).first() is not None)
+
     async def add_agent(self, organisation: str, client: str) -> None:
         def add(connection: Connection) -> None:
             connection.execute(

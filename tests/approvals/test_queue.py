@@ -227,6 +227,13 @@ async def test_a_client_that_runs_cells_approves_nothing_also_after_a_restart(de
         again.queue.waiting_for(BOB)
 
 
+async def test_a_client_that_runs_cells_at_another_gateway_of_the_folder_approves_nothing_here(desk_with):
+    desk, other = await desk_with(), await desk_with()
+    pending = await desk.ask()
+    await other.queue.note_agent(dataclasses.replace(ADA, client="console"))
+    assert await code_of(desk.queue.decide(pending.id, BOB, approve=True)) == "denied"
+
+
 async def test_nothing_of_a_question_is_readable_on_disk_and_nothing_is_left_of_a_used_one(desk_with, tmp_path):
     desk = await desk_with()
     pending = await desk.ask("ultramarine")

@@ -15,7 +15,7 @@ from kernel_gateway.approvals.shelf import Shelf
 from kernel_gateway.embedded import embedded_world
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.policy.policies import Source
-from kernel_gateway.policy.review import review
+from kernel_gateway.policy.review import finding, review
 from kernel_gateway.reference.loopback import ReferenceWorldWarning
 from kernel_gateway.sessions.result import Answer, ExecuteRequest
 from tests.conftest import until
@@ -428,6 +428,15 @@ NO_CHANGE = """@id("sunday")
 @reason("`{resource}` not on Sundays")
 forbid (principal, action in Kernel::Action::"change", resource);
 """
+
+
+async def test_a_session_keeps_so_many_names_of_its_cells(caller, monkeypatch):
+    monkeypatch.setattr(finding, "MAX_NAMES", 3)
+    agent = await caller()
+    await agent.run("a = b = 1")
+    await agent.run("c = d = 1")
+    (session,) = agent.gateway.live()
+    assert len(session.helpers) == 3 and {"c", "d"} <= session.helpers.keys()
 
 
 async def test_what_would_be_refused_anyway_is_said_and_nobody_is_asked(caller, tmp_path):

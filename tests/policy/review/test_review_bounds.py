@@ -15,9 +15,10 @@ from catalog import Effect
 from catalog.reviewed import load_served
 from catalog.risk import Risk
 from kernel_gateway.policy.plan import ANY
-from kernel_gateway.policy.review import Definition, is_small, review
+from kernel_gateway.policy.review import Definition, is_small, remember, review
 from kernel_gateway.policy.review.calling import MAX_PAIRS
 from kernel_gateway.policy.review.explanation import MAX_SENTENCES
+from kernel_gateway.policy.review.finding import MAX_NAMES
 from kernel_gateway.policy.review.names import MAX_MEANINGS
 from kernel_gateway.policy.review.quoting import MAX_QUOTED, escaped, quote
 from kernel_gateway.policy.review.reading import MAX_VIOLATIONS
@@ -248,6 +249,15 @@ def test_a_name_may_mean_so_many_things_and_with_more_any_operation_may_be_calle
     assert "dynamic_operation" not in rules(meaning(MAX_MEANINGS))
     assert "dynamic_operation" in rules(meaning(MAX_MEANINGS + 1))
     assert ANY in read(meaning(MAX_MEANINGS + 1)).plan.calls
+
+
+def test_so_many_names_of_a_session_are_known_and_the_oldest_go_first():
+    known = {"old": Definition(), "again": Definition()}
+    remember(known, {f"n{number}": Definition() for number in range(MAX_NAMES - 2)})
+    assert len(known) == MAX_NAMES and "old" in known
+    remember(known, {"again": Definition({"*": 1}), "one_more": Definition()})
+    assert len(known) == MAX_NAMES and "old" not in known
+    assert known["again"].calls == {"*": 1} and "one_more" in known
 
 
 def test_lists_of_calls_are_read_to_their_limit():
