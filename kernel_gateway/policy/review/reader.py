@@ -23,7 +23,7 @@ class Reader:
 
     def __init__(self, names: Names, most: int, denied: frozenset[str]) -> None:
         self.names, self.most, self.denied = names, most, denied
-        self.imports: list[str] = []
+        self.imports: dict[str, None] = {}
         self.pairs = 0  # read so far, of lists for `call_tools`
         self.opening: set[ast.AST] = set()
         self.star = False  # names may come from a module's `*`

@@ -71,7 +71,7 @@ def _read(reader: Reader, tally: Tally, tree: ast.Module, before: Sequence[Viola
         tuple(each.id for each in operations),
         tuple(sorted({each.effect for each in operations}, key=list(Effect).index)),
         risk,
-        explain(plan, operations, risk, violations, reader.imports, reader.sites, names, most),
+        explain(plan, operations, risk, violations, tuple(reader.imports), reader.sites, names, most),
         violations,
         tuple(reader.imports),
         {} if refused else _definitions(reader, tally, tree),
