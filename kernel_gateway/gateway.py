@@ -61,7 +61,8 @@ class Gateway:
     ) -> None:
         self._usable, self._authorizer, self._services = usable, authorizer, services
         self._journal, self._settings, self._meter = journal, settings, meter
-        self._unsafe, self._notices, self._queue = unsafe, notices, queue
+        self._unsafe, self._notices = unsafe, notices
+        self._queue = queue
         self._sessions: dict[str, Session] = {}
         self._closed: dict[str, tuple[str, str, str, str]] = {}
         self._turns = Turns(
@@ -123,9 +124,9 @@ class Gateway:
         """The contract's structured result. Raises GatewayError."""
         await self._meter.admit("search", principal)
         self._decide(principal, "search", "")
-        await self._queue.note_agent(principal)
         visible = self.catalog_for(principal)
         found = answer(visible, query, limit=limit, server=server, detail=detail)
+        await self._queue.note_agent(principal)
         self._journal.record(
             Searched(
                 at=self._services.clock(),
@@ -154,7 +155,6 @@ class Gateway:
         principal = opener(principal)
         await self._meter.admit("execute", principal)
         self._decide(principal, "execute", request.session_id)
-        await self._queue.note_agent(principal)
         check(request, self._settings)
         return await self._cells.execute(principal, request, on_progress, detach_on_cancel=detach_on_cancel)
 
@@ -171,11 +171,11 @@ class Gateway:
     async def create_session(self, principal: Principal, wanted: Sequence[str]) -> dict[str, Any]:
         """Without a cell: it may read, and what the `wanted` flags hand on. Raises GatewayError denied, limited."""
         self._decide(principal, "create", "")
-        await self._queue.note_agent(principal)
         given = delegate(principal, wanted, self._usable.roles.flags, self._usable.reading)
         session = self._open(given.principal, "create")
         for flag in given.granted:
             self._journal.record(SessionDelegated(**self._who(session), flag=flag))
+        await self._queue.note_agent(principal)
         await self._journal.flush()
         told = {"scopes": sorted(session.grant), "delegate": list(given.granted), "skipped": list(given.skipped)}
         return summary(session) | told
