@@ -1,10 +1,11 @@
 """Whether a cell may run, and under which plan: read it, let the policy decide, find who agreed. Runs nothing."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from kernel_gateway.approvals.pending import APPROVED, CALL, CELL, DENIED, Pending
 from kernel_gateway.approvals.question import of_cell
@@ -50,6 +51,7 @@ class Permits:
     new_id: Callable[[str], str]
     foresee: Foresee
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _readers: MutableMapping[tuple[str, ...], asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def read(
         self, principal: Principal, request: ExecuteRequest, session: Session | None
@@ -69,7 +71,8 @@ class Permits:
         )
 
     async def _reviewed(self, principal: Principal, request: ExecuteRequest, session: Session | None) -> Review:
-        """Of session and policy as they still are when this returns. A long one is read on a thread, one at a time."""
+        """Of session and policy as they still are when this returns. A long one is read on a thread, one at a time; a
+        caller has one of them in the queue."""
         helpers = session.helpers if session else {}
 
         def reading() -> Callable[[], Review]:
@@ -81,7 +84,8 @@ class Permits:
 
         if is_small(request.code, helpers):
             return reading()()
-        async with self._reading:
+        mine = self._readers.setdefault(principal.identity, asyncio.Lock())
+        async with mine, self._reading:
             while True:
                 before = state()
                 found = await asyncio.to_thread(reading())

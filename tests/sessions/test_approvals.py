@@ -430,6 +430,33 @@ forbid (principal, action in Kernel::Action::"change", resource);
 """
 
 
+async def test_the_long_cells_of_one_caller_do_not_stand_before_anothers(caller, monkeypatch):
+    agent = await caller()
+    eve = dataclasses.replace(agent.me, subject="eve")
+    order, go = [], threading.Event()
+
+    def reading(*given):
+        order.append(given[0][:3])
+        go.wait()
+        return review(*given)
+
+    monkeypatch.setattr(permits, "review", reading)
+
+    def send(name, who):
+        return asyncio.create_task(agent.run(f"{name}\n" + "#" * 6000, "", who, validate_only=True))
+
+    sent = [send(f"'{number}'", agent.me) for number in range(3)]
+    await until(lambda: order)
+    sent.append(send("'e'", eve))
+    permit = agent.gateway._cells.permits
+    await until(lambda: len(permit._readers) == 2)
+    go.set()
+    await asyncio.gather(*sent)
+    assert order[1] == "'e'" and sorted(order) == ["'0'", "'1'", "'2'", "'e'"]
+    del sent
+    await until(lambda: len(permit._readers) == 0)
+
+
 async def test_a_session_keeps_so_many_names_of_its_cells(caller, monkeypatch):
     monkeypatch.setattr(finding, "MAX_NAMES", 3)
     agent = await caller()
