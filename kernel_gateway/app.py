@@ -8,8 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 
-from mcp.server.mcpserver import RequestStateSecurity
-
 from kernel_gateway.administration import Administration
 from kernel_gateway.approvals.queue import Queue
 from kernel_gateway.approvals.shelf import Shelf
@@ -29,6 +27,7 @@ from kernel_gateway.auth.verifier import Verifier
 from kernel_gateway.broker import Broker
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends.admin import administered
+from kernel_gateway.frontends.asking import sealing
 from kernel_gateway.frontends.code_mode import CodeMode
 from kernel_gateway.frontends.endpoint import session_manager
 from kernel_gateway.frontends.handler import Door
@@ -94,7 +93,7 @@ class App:
             session_idle_seconds=settings.sessions.idle_seconds,
             unsafe=self.unsafe,
             extensions=[tasks],
-            state_security=RequestStateSecurity(keys=[self._state_key], ttl=settings.policy.token_ttl_seconds),
+            state_security=sealing(self._state_key),
             clock=self._clock,
             answered=self.metrics.answered,
         )
@@ -252,9 +251,9 @@ async def running(
             new_id=new_id,
             pausing=Pausing(queue, settings.approvals, redactor.redact, digest),
         )
-        max_calls, approvals_key = limits.max_calls_per_cell, keys.secret("approvals")
+        max_calls, mac_key = limits.max_calls_per_cell, keys.secret("approvals")
         permits = Permits(
-            usable, authorizer, queue, policies, settings.approvals, max_calls, approvals_key, clock, new_id
+            usable, authorizer, queue, policies, settings.approvals, max_calls, mac_key, clock, new_id, broker.foresee
         )
         gateway = Gateway(
             usable,
@@ -266,7 +265,7 @@ async def running(
             queue,
             counted,
             unsafe=warning,
-            notices=reloader.notices,
+            notices=lambda: reloader.notices() + queue.notices(),
         )
         await gateway.start()
         stack.push_async_callback(gateway.close)
