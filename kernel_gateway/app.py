@@ -8,8 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 
-from mcp.server.mcpserver import RequestStateSecurity
-
 from kernel_gateway.administration import Administration
 from kernel_gateway.approvals.queue import Queue
 from kernel_gateway.approvals.shelf import Shelf
@@ -30,6 +28,7 @@ from kernel_gateway.broker import Broker
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.explaining import Explainer
 from kernel_gateway.frontends.admin import administered
+from kernel_gateway.frontends.asking import sealing
 from kernel_gateway.frontends.code_mode import CodeMode
 from kernel_gateway.frontends.endpoint import session_manager
 from kernel_gateway.frontends.handler import Door
@@ -96,7 +95,7 @@ class App:
             session_idle_seconds=settings.sessions.idle_seconds,
             unsafe=self.unsafe,
             extensions=[tasks],
-            state_security=RequestStateSecurity(keys=[self._state_key], ttl=settings.policy.token_ttl_seconds),
+            state_security=sealing(self._state_key),
             clock=self._clock,
             answered=self.metrics.answered,
         )
@@ -247,9 +246,9 @@ async def running(
             new_id=new_id,
             pausing=Pausing(queue, settings.approvals, redactor.redact, digest),
         )
-        max_calls, approvals_key = limits.max_calls_per_cell, keys.secret("approvals")
+        max_calls, mac_key = limits.max_calls_per_cell, keys.secret("approvals")
         permits = Permits(
-            usable, authorizer, queue, policies, settings.approvals, max_calls, approvals_key, clock, new_id
+            usable, authorizer, queue, policies, settings.approvals, max_calls, mac_key, clock, new_id, broker.foresee
         )
         gateway = Gateway(
             usable,
@@ -261,7 +260,7 @@ async def running(
             queue,
             counted,
             unsafe=warning,
-            notices=reloader.notices,
+            notices=lambda: reloader.notices() + queue.notices(),
         )
         await gateway.start()
         lives.keep(session.id for session in gateway.live())

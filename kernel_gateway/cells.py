@@ -29,6 +29,7 @@ class Cells:
     async def execute(
         self, principal: Principal, request: ExecuteRequest, on_progress: Progress | None, *, detach_on_cancel: bool
     ) -> ExecuteResult:
+        await self.queue.note_agent(principal)
         digest = hashlib.sha256(request.code.encode()).digest()
         turn = await self._answered(principal, request) or self._repeated(principal, request, digest)
         if turn is None:
@@ -71,12 +72,11 @@ class Cells:
         session = self.find(principal, session_id) if session_id else None
         if session is not None:
             principal = together(principal, session.owner)
-        found = self.permits.read(principal, request, session)
+        found = await self.permits.read(principal, request, session)
         if isinstance(found, ExecuteResult):
             return found
         is_new, session = session is None, session or self.open(principal)
         try:
-            await self.queue.note_agent(principal)
             permit = await self.permits.admit(principal, request, session, found)
             turn = self._repeated(principal, request, digest)  # begun by another while this one was admitted
         except BaseException:

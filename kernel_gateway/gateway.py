@@ -127,6 +127,7 @@ class Gateway:
             self._decide(principal, "search", "")
         visible = self.catalog_for(principal)
         found = answer(visible, query, limit=limit, server=server, detail=detail)
+        await self._queue.note_agent(principal)
         self._journal.record(
             Searched(
                 at=self._services.clock(),
@@ -179,6 +180,7 @@ class Gateway:
             session = self._open(given.principal, "create")
         for flag in given.granted:
             self._journal.record(SessionDelegated(**self._who(session), flag=flag))
+        await self._queue.note_agent(principal)
         await self._journal.flush()
         told = {"scopes": sorted(session.grant), "delegate": list(given.granted), "skipped": list(given.skipped)}
         return summary(session) | told

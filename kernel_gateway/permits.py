@@ -1,8 +1,11 @@
 """Whether a cell may run, and under which plan: read it, let the policy decide, find who agreed. Runs nothing."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+import asyncio
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
+from weakref import WeakValueDictionary
 
 from kernel_gateway.approvals.pending import APPROVED, CALL, CELL, DENIED, Pending
 from kernel_gateway.approvals.question import of_cell
@@ -14,12 +17,14 @@ from kernel_gateway.broker import Account
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.policy.policies import Policies
 from kernel_gateway.policy.request import Authorizer, Context, Decision, Request
-from kernel_gateway.policy.review import Review, review
+from kernel_gateway.policy.review import Review, escaped, is_small, review
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.sessions.permit import Permit
 from kernel_gateway.sessions.result import Approval, ExecuteRequest, ExecuteResult, Reviewed
 from kernel_gateway.sessions.session import Session
 
+Foresee = Callable[[str, Principal, Account], Decision]
+"""What the inner door would say to a call of this operation that everybody has agreed to, with the counts of now."""
 AUTO, USER, PERSON = "auto", "user", "person"
 
 
@@ -44,12 +49,15 @@ class Permits:
     key: bytes
     clock: Callable[[], float]
     new_id: Callable[[str], str]
+    foresee: Foresee
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _readers: MutableMapping[tuple[str, ...], asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
-    def read(self, principal: Principal, request: ExecuteRequest, session: Session | None) -> Review | ExecuteResult:
+    async def read(
+        self, principal: Principal, request: ExecuteRequest, session: Session | None
+    ) -> Review | ExecuteResult:
         """The review, or the refusal of a cell that may not run whoever agrees to it."""
-        helpers = session.helpers if session else {}
-        usable = self.usable.catalog_for(principal)
-        found = review(request.code, usable, helpers, self.policies.source.settings.denied_modules, self.max_calls)
+        found = await self._reviewed(principal, request, session)
         refused = next((each for each in found.violations if each.refused), None)
         if refused is None:
             return found
@@ -61,6 +69,28 @@ class Permits:
             message=f"line {refused.line}: {refused.message}",
             reviewed=Reviewed(found, (refused.message,)),
         )
+
+    async def _reviewed(self, principal: Principal, request: ExecuteRequest, session: Session | None) -> Review:
+        """Of session and policy as they still are when this returns. A long one is read on a thread, one at a time; a
+        caller has one of them in the queue."""
+        helpers = session.helpers if session else {}
+
+        def reading() -> Callable[[], Review]:
+            usable, denied = self.usable.catalog_for(principal), self.policies.source.settings.denied_modules
+            return partial(review, request.code, usable, dict(helpers), denied, self.max_calls)
+
+        def state() -> tuple[str, str]:
+            return session.version if session else "", self.authorizer.digest
+
+        if is_small(request.code, helpers):
+            return reading()()
+        mine = self._readers.setdefault(principal.identity, asyncio.Lock())
+        async with mine, self._reading:
+            while True:
+                before = state()
+                found = await asyncio.to_thread(reading())
+                if state() == before:
+                    return found
 
     async def admit(
         self, principal: Principal, request: ExecuteRequest, session: Session, found: Review
@@ -74,6 +104,9 @@ class Permits:
         answered = await self._answered(principal, request, terms)
         decision = self._decide(principal, session, found, approved=False)
         approver, pending = AUTO, None
+        would_agree = request.validate_only or decision.code == "approval_required"
+        if would_agree and (refusals := self._refusals(principal, session, found)):
+            return self._denied(session, found, *refusals)
         if decision.code == "approval_required":
             approver = USER if decision.approver == USER else PERSON
             if claims is not None and approver == USER and not request.can_ask:
@@ -87,13 +120,14 @@ class Permits:
             if is_agreed:
                 decision = self._decide(principal, session, found, approved=True)
             elif pending is None or pending.verdict == DENIED:
-                return self._denied(session, found)
+                return self._denied(session, found, refusal("approval_denied"))
             else:
                 return self._waits(request, session, Reviewed(found, (reason,)), pending)
         if decision.allowed is not True:
             raise GatewayError(decision.code or "denied", decision.reason, rule=decision.rule)
         if request.validate_only:
-            return self._valid(session, Reviewed(found, (decision.reason or decision.rule,)), terms)
+            how = "without an approval" if approver == AUTO else "now that it is approved"
+            return self._valid(session, Reviewed(found, (f"the policy lets it run at {found.risk} risk {how}",)), terms)
         return Permit(principal, found.plan, approver, terms, found.definitions, claims)
 
     async def redeem(self, permit: Permit, request: ExecuteRequest, session: Session) -> Permit | ExecuteResult:
@@ -102,7 +136,7 @@ class Permits:
         if changed := difference(permit.terms, now):
             if permit.claims is not None:
                 raise refusal(changed)
-            found = self.read(permit.principal, request, session)
+            found = await self.read(permit.principal, request, session)
             if isinstance(found, ExecuteResult):
                 return found
             again = await self.admit(permit.principal, request, session, found)
@@ -110,7 +144,7 @@ class Permits:
                 return again
             permit = again
         if permit.claims is not None:
-            await self.queue.spend(permit.claims)
+            await self.queue.spend(permit.claims, permit.principal, session.id)
         return permit
 
     async def agree_to_call(self, principal: Principal, request: ExecuteRequest, session: Session) -> str:
@@ -153,6 +187,12 @@ class Permits:
         context = replace(at_the_door(self.clock(), session.account), risk=found.risk, approved=approved)
         return self.authorizer.decide(Request(principal, "execute", session.id, "kernel.execute", context))
 
+    def _refusals(self, principal: Principal, session: Session, found: Review) -> list[GatewayError]:
+        """Of the operations that the cell names, those that would be refused whoever agreed: nobody is asked then."""
+        decisions = (self.foresee(each, principal, session.account) for each in found.operations)
+        refused = (each for each in decisions if each.allowed is not True)
+        return [GatewayError(each.code or "denied", each.reason) for each in refused]
+
     async def _presented(self, request: ExecuteRequest, terms: Terms) -> Claims | None:
         if not request.approval_token:
             return None
@@ -174,7 +214,7 @@ class Permits:
     async def _question(
         self, principal: Principal, request: ExecuteRequest, terms: Terms, found: Review, approver: str
     ) -> Pending:
-        lines = len(request.code.splitlines())
+        lines = len(escaped(request.code).splitlines())
         return await self.queue.ask(
             CELL,
             approver,
@@ -198,15 +238,15 @@ class Permits:
         approval = self._approval(request, pending)
         return ExecuteResult("approval_required", session.id, session.cells, reviewed=reviewed, approval=approval)
 
-    def _denied(self, session: Session, found: Review) -> ExecuteResult:
-        error = refusal("approval_denied")
+    def _denied(self, session: Session, found: Review, *errors: GatewayError) -> ExecuteResult:
+        reasons = tuple(dict.fromkeys(each.message for each in errors))
         return ExecuteResult(
             "denied",
             session.id,
             session.cells,
-            code=error.code,
-            message=error.message,
-            reviewed=Reviewed(found, (error.message,)),
+            code=errors[0].code,
+            message=errors[0].message,
+            reviewed=Reviewed(found, reasons),
         )
 
     def _approval(self, request: ExecuteRequest, pending: Pending) -> Approval:

@@ -17,7 +17,7 @@ from kernel_gateway.audit.events import ApprovalAsked, ApprovalEnded, Event
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
 
-EXPIRED, VOID = "expired", "void"
+EXPIRED, VOID, USED = "expired", "void", "used"
 
 
 class Queue:
@@ -117,7 +117,7 @@ class Queue:
             raise
         self._record(
             ApprovalAsked(
-                **self._who(pending, asker),
+                **self._who(asker, terms.session),
                 approval_id=pending.id,
                 scope=kind,
                 approver=approver,
@@ -161,6 +161,8 @@ class Queue:
 
     async def decide(self, id_: str, who: Principal, *, approve: bool) -> Pending:
         """By another person. Raises GatewayError denied | not_found | conflict."""
+        if await self._shelf.is_agent(who.organisation, who.client):  # another gateway of the folder may have seen it
+            self._agents.add((who.organisation, who.client))
         self._refuse_stranger(who)
         pending = self.get(id_)
         if pending is None or not is_told(pending, who):
@@ -169,10 +171,11 @@ class Queue:
             raise GatewayError("conflict", f"it was {pending.verdict} already")
         return await self._decide(pending, who, approve=approve)
 
-    async def spend(self, claims: Claims) -> None:
+    async def spend(self, claims: Claims, who: Principal, session_id: str) -> None:
         """Uses an approval up, durably, before what it allows begins. Raises GatewayError approval_used."""
         if not await self._shelf.spend(claims.id, claims.expires_at, self._clock()):
             raise refusal("approval_used")
+        self._ended(claims.id, USED, who, session_id)
         if (pending := self._pending.pop(claims.id, None)) is not None:
             await self._shelf.remove(pending)
 
@@ -193,6 +196,13 @@ class Queue:
     async def close(self) -> None:
         await asyncio.gather(*self._voiding, return_exceptions=True)
 
+    def notices(self) -> list[str]:
+        """What an operator should know."""
+        is_asked = any(each.approver == "person" and each.verdict == WAITING for each in self._live())
+        if not is_asked or self._settings.clients:
+            return []
+        return ["a question waits for a person, and any client may bring the answer: name yours in `approvals.clients`"]
+
     def waits_in(self, session_id: str) -> bool:
         """Whether anything of this session still waits, or was approved and not used."""
         return any(each.terms.session == session_id and each.verdict != DENIED for each in self._live())
@@ -203,22 +213,28 @@ class Queue:
                 await self._end(each, EXPIRED)
 
     async def _decide(self, pending: Pending, who: Principal, *, approve: bool) -> Pending:
-        if pending.verdict == WAITING:
-            pending = pending.decided(APPROVED if approve else DENIED, who.subject)
-            self._pending[pending.id] = pending
-            self._ended(pending, pending.verdict, who)
-            if pending.kind == CALL:
-                await self._close(pending, pending.verdict)
-            elif approve:
-                await self._shelf.put(pending)
-            else:
+        if pending.verdict != WAITING:
+            return pending
+        decided = pending.decided(APPROVED if approve else DENIED, who.subject)
+        if approve and pending.kind == CELL:
+            await self._shelf.put(decided)  # nothing runs on a yes that a restart would not know of
+            now = self._pending.get(pending.id)
+            if now is None or now.verdict == DENIED:  # another answer came first, or its end
                 await self._shelf.remove(pending)
-        return pending
+            if now is not pending:
+                return now or pending
+        self._pending[pending.id] = decided
+        self._ended(pending.id, decided.verdict, who, pending.terms.session)
+        if pending.kind == CALL:
+            await self._close(decided, decided.verdict)
+        elif not approve:
+            await self._shelf.remove(decided)
+        return decided
 
     async def _end(self, pending: Pending, outcome: str) -> None:
         if self._pending.get(pending.id) is None:
             return
-        self._ended(pending, outcome, None)
+        self._ended(pending.id, outcome, pending.asker, pending.terms.session)
         await self._close(pending, outcome)
 
     async def _close(self, pending: Pending, outcome: str) -> None:
@@ -227,16 +243,16 @@ class Queue:
             answer.set_result(outcome)
         await self._shelf.remove(pending)
 
-    def _ended(self, pending: Pending, outcome: str, who: Principal | None) -> None:
-        self._record(ApprovalEnded(**self._who(pending, who or pending.asker), approval_id=pending.id, outcome=outcome))
+    def _ended(self, id_: str, outcome: str, who: Principal, session_id: str) -> None:
+        self._record(ApprovalEnded(**self._who(who, session_id), approval_id=id_, outcome=outcome))
 
-    def _who(self, pending: Pending, who: Principal) -> dict[str, Any]:
+    def _who(self, who: Principal, session_id: str) -> dict[str, Any]:
         return {
             "at": self._clock(),
             "organisation": who.organisation,
             "subject": who.subject,
             "client": who.client,
-            "session_id": pending.terms.session,
+            "session_id": session_id,
         }
 
     def _refuse_stranger(self, who: Principal) -> None:

@@ -8,6 +8,8 @@ from kernel_gateway.config import Section
 class ApprovalSettings(Section):
     pause_seconds: float = Field(300.0, gt=0, le=3600)
     """A call inside a running cell waits this long; its kernel holds memory meanwhile."""
+    cell_pause_seconds: float = Field(900.0, gt=0, le=3600)
+    """All pauses of one cell together: three that nobody answers. Its other threads go on meanwhile."""
     person_seconds: float = Field(3600.0, gt=0, le=24 * 3600)
     """A whole cell waits this long for another person, who may be in a meeting; nothing runs meanwhile."""
     join_seconds: float = Field(20.0, ge=0, le=60)
@@ -19,4 +21,4 @@ class ApprovalSettings(Section):
     max_shown_chars: int = Field(8000, ge=500, le=16_000)
     """A call's arguments as an approver sees them, two screens full; what is longer is refused, not cut."""
     clients: tuple[str, ...] = ()
-    """Only tokens of these clients may approve for others; empty: of any client that never opened a session."""
+    """Only tokens of these clients may approve for others; empty: of any that never searched or opened a session."""

@@ -59,8 +59,9 @@ class Shelf:
         await self._vault.put(pending.id, _KIND, pending.id, written(pending))
 
         def row(connection: Connection) -> None:
-            connection.execute(delete(_approvals).where(_approvals.c.id == pending.id))
-            connection.execute(insert(_approvals).values(id=pending.id, expires_at=pending.expires_at, spent=False))
+            is_there = select(_approvals.c.id).where(_approvals.c.id == pending.id)
+            if connection.execute(is_there).scalar() is None:  # its row says for good whether it was used
+                connection.execute(insert(_approvals).values(id=pending.id, expires_at=pending.expires_at, spent=False))
 
         await self._database.run(row)
 
@@ -89,6 +90,10 @@ class Shelf:
     async def is_spent(self, id_: str) -> bool:
         statement = select(_approvals.c.spent).where(_approvals.c.id == id_)
         return bool(await self._database.run(lambda connection: connection.execute(statement).scalar()))
+
+    async def is_agent(self, organisation: str, client: str) -> bool:
+        row = select(_agents.c.client).where(_agents.c.organisation == organisation, _agents.c.client == client)
+        return await self._database.run(lambda connection: connection.execute(row).first() is not None)
 
     async def add_agent(self, organisation: str, client: str) -> None:
         def add(connection: Connection) -> None:

@@ -114,6 +114,7 @@ class SessionClosed(Event):
 class CellRan(Event):
     """A cell ended. `claimed` says that `status` and `ename` are what the kernel claims, not what the gateway saw.
 
+    `approver` is auto, user or person, and `approval_id` names what it used up, where that was anything.
     `source_digest` and the digest in each of `outputs` (media type, bytes, digest) are keyed.
     """
 
@@ -130,6 +131,8 @@ class CellRan(Event):
     stderr_bytes: Count = 0
     outputs: Outputs = ()
     calls: Count = 0
+    approver: Word = ""
+    approval_id: Id = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,7 +251,10 @@ class ApprovalAsked(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalEnded(Event):
-    """`outcome` is approved, denied, expired or void; the subject is who answered, or the asker where nobody did."""
+    """`outcome` is approved, denied, used, expired or void; the subject is who answered or used it, or else who asked.
+
+    Of a token that comes without a question (`validate_only`) there is its use alone.
+    """
 
     kind: ClassVar[str] = "approval_ended"
 

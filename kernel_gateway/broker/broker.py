@@ -7,8 +7,10 @@ from typing import Any
 from kernel_ext.wire import Kind, Message
 from kernel_gateway.audit.events import EffectLeft
 from kernel_gateway.audit.redact import Redactor
+from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker.calls import Calls
 from kernel_gateway.broker.cell import Account, Cell
+from kernel_gateway.broker.permission import Permission
 from kernel_gateway.broker.search import Search
 from kernel_gateway.broker.services import Records, Services
 from kernel_gateway.broker.transfers import Transfers
@@ -20,7 +22,7 @@ from kernel_gateway.limits.effects import Effects
 from kernel_gateway.limits.meter import Meter
 from kernel_gateway.limits.settings import LimitSettings
 from kernel_gateway.limits.usage import Usage
-from kernel_gateway.policy.request import Authorizer
+from kernel_gateway.policy.request import Authorizer, Decision
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.upstreams.base import Upstream
 
@@ -63,6 +65,7 @@ class Broker:
             effects,
         )
         self._services, self._settings = services, settings
+        self._permission = Permission(services)
         self._calls, self._transfers, self._search = Calls(services), Transfers(services), Search(services)
 
     def __repr__(self) -> str:
@@ -84,6 +87,12 @@ class Broker:
             failure = crashed(error, "the inner door", lambda: self._services.random_token(_EVENT_ID_BYTES))
             head = {"code": failure.code, "message": failure.message}
         return Message(Kind.ERROR, message.id, head)
+
+    def foresee(self, operation_id: str, principal: Principal, account: Account) -> Decision:
+        """May `principal` call it at all? As the inner door would say now if everybody had agreed to the call."""
+        operation = self._services.catalog.get(operation_id)
+        assert operation is not None
+        return self._permission.foresee(operation, principal, account)
 
     async def recover(self) -> None:
         """Before the first cell: what an earlier life left open goes into the journal. No session outlives the gateway

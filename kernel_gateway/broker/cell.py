@@ -34,10 +34,10 @@ class CallRecord:
 class Cell:
     """The cell that holds a session's turn. `principal` is already narrowed by the session's grant.
 
-    `approver` is who agreed to `plan`: auto, user or person. In a kernel that ran other cells before (`is_shared`)
-    nobody knows whose call it is: then that agreement covers no change, and each is asked about on its own. `ask`
-    (operation, arguments, approver) returns once it was approved and raises GatewayError otherwise; `unanswered` are
-    the operations whose question ended with the cell.
+    `approver` is who agreed to `plan`: auto, user or person; `approval_id` is what that used up. In a kernel that ran
+    other cells before (`is_shared`) nobody knows whose call it is: then that agreement covers no change, and each is
+    asked about on its own. `ask` (operation, arguments, approver) returns once it was approved and raises GatewayError
+    otherwise; `unanswered` are the operations whose question ended with the cell.
 
     `calls` counts the allowed calls, `writes` those of them that may change something, `requests` every message of any
     kind, `tally` what they used and reserved. A call has its place among the records from its start, so that they
@@ -57,6 +57,7 @@ class Cell:
     tally: Tally = field(default_factory=Tally)
     plan: Plan = _WITHOUT_A_PLAN
     approver: str = "auto"
+    approval_id: str = ""
     is_shared: bool = False
     ask: Ask | None = None
     unanswered: list[str] = field(default_factory=list)
@@ -68,9 +69,10 @@ class Cell:
         """Of the calls that have ended."""
         return [record for record in self._places if record is not None]
 
-    def covers(self, operation: Operation) -> bool:
-        """Whether the agreement to the cell is one to this call too: never where it can do great harm."""
-        return self.approver != "auto" and not self.asks_each(operation) and risk_of(operation) < Risk.HIGH
+    def agreed_by(self, operation: Operation) -> str:
+        """Whose agreement to the cell is one to this call too; "" where it can do great harm, or is not the cell's."""
+        covers = not self.asks_each(operation) and risk_of(operation) < Risk.HIGH
+        return self.approver if covers else ""
 
     def asks_each(self, operation: Operation) -> bool:
         return self.approver != "auto" and self.is_shared and operation.effect is not Effect.READ

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from catalog import Effect, Operation
+from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker.cell import Account, Cell
 from kernel_gateway.broker.entry import Entry
 from kernel_gateway.broker.mutations import split_key
@@ -25,10 +27,8 @@ class Permission:
 
         With an `approver` it is allowed once that one has agreed to its actual arguments.
         """
-        decision = self._decide(operation, arguments, account, cell, entry, approved=cell.covers(operation))
-        if decision.code == "approval_required":
-            decision = replace(decision, approver=decision.approver or "person")
-        else:
+        decision = self._decide(operation, arguments, account, cell, entry, cell.agreed_by(operation))
+        if decision.code != "approval_required":
             insist(decision)
             if cell.asks_each(operation):
                 decision = replace(decision, approver=cell.approver)
@@ -40,6 +40,21 @@ class Permission:
         _count(operation, account, cell, 1)
         entry.decision = "deny" if decision.approver else "allow"
         return decision
+
+    def foresee(self, operation: Operation, principal: Principal, account: Account) -> Decision:
+        """What would be said to a first call of a cell, with everything given that it can be given, and agreed to."""
+        upstream = self._services.upstreams.get(operation.server)
+        return self._services.decide(
+            "call",
+            operation.id,
+            operation.scope,
+            account,
+            Cell(principal, account.session_id, 0, ""),
+            approved=True,
+            risk=risk_of(operation),
+            has_idempotency_key=True,
+            host=upstream.host if upstream else "",
+        )
 
     async def agreed(
         self,
@@ -59,36 +74,35 @@ class Permission:
             cell.unanswered.append(operation.id)
             raise
         _count(operation, account, cell, -1)  # this call is not one of those before it
-        decision = self._decide(operation, arguments, account, cell, entry, approved=True)
+        decision = self._decide(operation, arguments, account, cell, entry, approver)
         _count(operation, account, cell, 1)
         insist(decision)
         entry.decision = "allow"
         return decision
 
     def _decide(
-        self,
-        operation: Operation,
-        arguments: object,
-        account: Account,
-        cell: Cell,
-        entry: Entry,
-        *,
-        approved: bool,
+        self, operation: Operation, arguments: object, account: Account, cell: Cell, entry: Entry, agreed_by: str
     ) -> Decision:
+        """`agreed_by` is who said yes to this call: that counts where the policy asks for nobody stricter."""
         given = arguments if isinstance(arguments, dict) else {}
         upstream = self._services.upstreams.get(operation.server)
-        decision = self._services.decide(
+        ask = partial(
+            self._services.decide,
             "call",
             operation.id,
             operation.scope,
             account,
             cell,
-            approved=approved,
             risk=risk_of(operation),
             has_idempotency_key=split_key(operation, given)[0] is not None,
             argument_bytes=size_of(given),
             host=upstream.host if upstream else "",
         )
+        decision = ask(approved=False)
+        if decision.code == "approval_required":
+            asked = decision.approver or "person"
+            is_enough = agreed_by in ("person", asked)
+            decision = ask(approved=True) if is_enough else replace(decision, approver=asked)
         entry.rule = decision.rule
         return decision
 

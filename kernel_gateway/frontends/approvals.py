@@ -8,7 +8,7 @@ from kernel_gateway.approvals.pending import Pending, moment
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends.handler import Door, Handler
-from kernel_gateway.frontends.text import visible
+from kernel_gateway.policy.review import escaped
 
 APPROVALS = r"/v1/approvals"
 APPROVAL = rf"{APPROVALS}/([A-Za-z0-9_-]{{1,64}})"
@@ -50,7 +50,7 @@ class ApprovalItem(ApprovalHandler):
 
 
 def shown(pending: Pending) -> dict[str, Any]:
-    """What the person reads. `question` is ours; `code` is the agent's, with nothing in it that hides or reorders."""
+    """What the person reads. `question` is ours; `code` is the agent's, all of it: what could hide is escaped."""
     return {
         "id": pending.id,
         "kind": pending.kind,
@@ -59,7 +59,7 @@ def shown(pending: Pending) -> dict[str, Any]:
         "risk": pending.risk,
         "operations": list(pending.operations),
         "question": pending.question,
-        "code": visible(pending.terms.text),
+        "code": escaped(pending.terms.text),
         "asked_at": moment(pending.issued_at),
         "expires_at": moment(pending.expires_at),
     }

@@ -9,7 +9,7 @@ import asyncio
 import json
 from typing import Any
 
-from mcp.server.mcpserver import Context
+from mcp.server.mcpserver import Context, RequestStateSecurity
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
@@ -21,12 +21,17 @@ from kernel_gateway.frontends.task import current_task
 from kernel_gateway.sessions.result import Answer
 
 _KEY = "approval"
+_SEALED_SECONDS = 24 * 3600.0  # longer than any question to a user is open: its own end is the one that counts
 
 
 class Form(BaseModel):
     """One box to tick: whoever submits the form without it has not approved."""
 
     approve: bool = Field(title="Approve", description="Tick to let it happen; leave empty to deny.")
+
+
+def sealing(key: bytes) -> RequestStateSecurity:
+    return RequestStateSecurity(keys=[key], ttl=_SEALED_SECONDS)
 
 
 def can_ask(context: Context[Any, Any]) -> bool:

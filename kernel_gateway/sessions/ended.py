@@ -65,6 +65,8 @@ def event_of(
             (each.mime, each.size_bytes, digest(organisation, each.content)) for each in outputs.shown[:MAX_OUTPUTS]
         ),
         calls=len(cell.records),
+        approver=cell.approver,
+        approval_id=cell.approval_id,
         claimed=outcome.status in ("ok", "error"),
     )
 

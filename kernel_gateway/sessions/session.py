@@ -20,6 +20,7 @@ from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.limits.idempotency import Origin
 from kernel_gateway.limits.switch import Refusing
 from kernel_gateway.limits.usage import Usage
+from kernel_gateway.policy.review import remember
 from kernel_gateway.sessions.ended import event_of, result_of
 from kernel_gateway.sessions.pausing import Pausing
 from kernel_gateway.sessions.permit import Permit, Redeem
@@ -222,7 +223,7 @@ class Session:
                 return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
             self.cells += 1
             cell.is_shared = self.cells > self._kernel_began_at
-            self.helpers.update(permit.definitions)
+            remember(self.helpers, permit.definitions)
             started = services.clock()
             self._cell, self._stop, self._halted = cell, turn.stop, ""
             turn.deadline = Deadline(request.timeout_seconds)
@@ -233,8 +234,7 @@ class Session:
                 duration_ms = max(services.clock() - started, 0.0) * 1000
                 await self._end_requests()
         finally:
-            ran_seconds = turn.deadline.ran_seconds if turn.deadline is not None else 0.0
-            reservation.commit(Usage(milliseconds=math.ceil(ran_seconds * 1000)))
+            reservation.commit(Usage(milliseconds=math.ceil(turn.seconds * 1000)))
         if self._halted:
             await kernel.stop(SWITCHED_OFF)
             if outcome.status not in ("ok", "error"):
@@ -262,6 +262,7 @@ class Session:
             self._services.new_id("cell"),
             plan=permit.plan,
             approver=permit.approver,
+            approval_id=permit.claims.id if permit.claims is not None else "",
             ask=ask if pausing is not None else None,
         )
         if request.request_id:

@@ -45,6 +45,15 @@ class Turn:
     def __post_init__(self) -> None:
         self._news = asyncio.get_running_loop().create_future()
 
+    @property
+    def paused_seconds(self) -> float:
+        return self.deadline.stopped_seconds if self.deadline is not None else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long its cell has run, and paused: other threads of it go on meanwhile."""
+        return self.paused_seconds + (self.deadline.ran_seconds if self.deadline is not None else 0.0)
+
     def tell(self, event: Event) -> None:
         self.state, action = step(self.state, event)
         if action is Action.INTERRUPT and not self.stop.done():

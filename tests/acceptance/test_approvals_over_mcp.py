@@ -2,13 +2,16 @@
 
 import os
 import sys
+import time
 from functools import partial
+from types import SimpleNamespace
 
 import httpx2
 import pytest
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from mcp.server import request_state
 from mcp.shared.exceptions import MCPError
 from mcp.types import ElicitResult
 
@@ -34,7 +37,7 @@ async def service(run_folder, gateway_settings, world_and_app, hold, by_person):
     (run_folder / "own.cedar").write_text(DELETIONS_NEED_A_PERSON)
     settings = gateway_settings(
         policy={"auto_approve_risk": "medium", "files": [str(run_folder / "own.cedar")] if by_person else []},
-        approvals={"join_seconds": 0.2},
+        approvals={"join_seconds": 0.2, "pause_seconds": 900},
     )
     world, app = await world_and_app(settings)
     bound = bind("127.0.0.1", 0)
@@ -184,6 +187,20 @@ async def test_a_sealed_answer_is_for_the_very_call_that_was_asked_about(connect
     assert (await again(DELETE, {})).structured_content["code"] == "invalid"
     assert (await again(DELETE, yes)).result_type == "input_required"  # the cell runs; the call is the next question
     assert (await again(DELETE, yes)).structured_content["code"] == "approval_used"
+
+
+async def test_a_sealed_answer_counts_as_long_as_its_question_is_open(connect_as, monkeypatch):
+    session = (await connect_as("auto", User())).client.session
+    yes = {"approval": ElicitResult(action="accept", content={"approve": True})}
+
+    async def answered(before):
+        given = {"input_responses": yes, "request_state": before.request_state} if before is not None else {}
+        return await session.call_tool("execute", {"code": DELETE}, allow_input_required=True, **given)
+
+    paused = await answered(await answered(None))
+    assert paused.result_type == "input_required"
+    monkeypatch.setattr(request_state, "time", SimpleNamespace(time=lambda: time.time() + 800))
+    assert (await answered(paused)).structured_content["status"] == "ok"
 
 
 async def test_what_is_critical_waits_for_another_person(connect_as, person):

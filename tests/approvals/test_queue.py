@@ -137,17 +137,19 @@ async def test_a_session_or_everything_can_be_voided(desk_with):
 async def test_an_approval_is_used_once_also_after_a_restart(desk_with):
     desk = await desk_with()
     claims = Claims("apr_" + "0" * 32, 1000.0, 1300.0)
-    await desk.queue.spend(claims)
-    assert await code_of(desk.queue.spend(claims)) == "approval_used"
+    await desk.queue.spend(claims, ADA, "ses_1")
+    assert await code_of(desk.queue.spend(claims, ADA, "ses_1")) == "approval_used"
     again = await desk_with()
-    assert await code_of(again.queue.spend(claims)) == "approval_used"
+    assert await code_of(again.queue.spend(claims, ADA, "ses_1")) == "approval_used"
     assert await again.queue.is_spent(claims.id)
 
 
 async def test_of_many_who_use_one_approval_at_once_one_gets_it(desk_with):
     desk = await desk_with()
     claims = Claims("apr_" + "0" * 32, 1000.0, 1300.0)
-    outcomes = await asyncio.gather(*(desk.queue.spend(claims) for _ in range(20)), return_exceptions=True)
+    outcomes = await asyncio.gather(
+        *(desk.queue.spend(claims, ADA, "ses_1") for _ in range(20)), return_exceptions=True
+    )
     assert outcomes.count(None) == 1
 
 
@@ -162,6 +164,60 @@ async def test_a_cells_question_and_its_answer_survive_a_restart_and_a_calls_is_
     await again.database.close()
 
 
+async def test_a_yes_counts_once_it_is_written_down(desk_with, monkeypatch):
+    desk = await desk_with()
+    pending = await desk.ask()
+    put, seen = desk.queue._shelf.put, []
+
+    async def watched(decided):
+        seen.append(desk.queue.get(pending.id).verdict)
+        await put(decided)
+
+    monkeypatch.setattr(desk.queue._shelf, "put", watched)
+    assert (await desk.queue.decide(pending.id, BOB, approve=True)).verdict == "approved"
+    assert seen == [""] and desk.outcomes == ["approved"]
+
+
+@pytest.mark.parametrize("ends", ["void", "deny"])
+async def test_a_yes_that_comes_while_the_question_ends_leaves_nothing(desk_with, tmp_path, monkeypatch, ends):
+    desk = await desk_with()
+    pending = await desk.ask()
+    put = desk.queue._shelf.put
+
+    async def overtaken(decided):
+        if ends == "void":
+            await desk.queue.void()
+        else:
+            await desk.queue.decide(pending.id, BOB, approve=False)
+        await put(decided)
+
+    monkeypatch.setattr(desk.queue._shelf, "put", overtaken)
+    assert (await desk.queue.decide(pending.id, BOB, approve=True)).verdict != "approved"
+    assert desk.outcomes == ["void" if ends == "void" else "denied"]
+    again = Desk(tmp_path)
+    assert await again.queue.start() == []
+    await again.database.close()
+
+
+async def test_what_was_used_up_stays_so_whatever_is_written_down_later(desk_with):
+    desk = await desk_with()
+    pending = await desk.ask()
+    await desk.queue.spend(pending.claims, ADA, "ses_1")
+    await desk.queue._shelf.put(pending)
+    assert await desk.queue.is_spent(pending.id)
+
+
+async def test_an_operator_is_told_where_any_client_may_answer_a_person_s_question(desk_with):
+    desk = await desk_with()
+    await desk.ask(approver="user")
+    assert desk.queue.notices() == []
+    await desk.ask("y")
+    assert ["approvals.clients" in each for each in desk.queue.notices()] == [True]
+    named = await desk_with(clients=("console",))
+    await named.ask("z")
+    assert named.queue.notices() == []
+
+
 async def test_a_client_that_runs_cells_approves_nothing_also_after_a_restart(desk_with):
     desk = await desk_with()
     await desk.queue.note_agent(dataclasses.replace(ADA, client="console"))
@@ -171,11 +227,18 @@ async def test_a_client_that_runs_cells_approves_nothing_also_after_a_restart(de
         again.queue.waiting_for(BOB)
 
 
+async def test_a_client_that_runs_cells_at_another_gateway_of_the_folder_approves_nothing_here(desk_with):
+    desk, other = await desk_with(), await desk_with()
+    pending = await desk.ask()
+    await other.queue.note_agent(dataclasses.replace(ADA, client="console"))
+    assert await code_of(desk.queue.decide(pending.id, BOB, approve=True)) == "denied"
+
+
 async def test_nothing_of_a_question_is_readable_on_disk_and_nothing_is_left_of_a_used_one(desk_with, tmp_path):
     desk = await desk_with()
     pending = await desk.ask("ultramarine")
     held = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"ultramarine" not in held and pending.id.encode() in held
     await desk.queue.decide(pending.id, BOB, approve=True)
-    await desk.queue.spend(pending.claims)
+    await desk.queue.spend(pending.claims, ADA, "ses_1")
     assert await desk.queue._shelf._vault.names(pending.id, "approval") == []

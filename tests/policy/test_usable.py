@@ -11,6 +11,9 @@ from hypothesis import strategies as st
 
 from catalog import Catalog
 from kernel_ext.wire import Kind, Message
+from kernel_gateway.approvals.queue import Queue
+from kernel_gateway.approvals.settings import ApprovalSettings
+from kernel_gateway.approvals.shelf import Shelf
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.audit.redact import Redactor
 from kernel_gateway.audit.seal import Seal
@@ -35,6 +38,7 @@ from kernel_gateway.sessions.session import Services
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
+from kernel_gateway.store.vault import Vault
 
 NOW = 1000.0
 SERVERS, ROLES, SCOPES = ("alpha", "beta", "gamma"), ("dev", "ops", "ui"), ("one", "two", "three")
@@ -151,7 +155,10 @@ async def both_doors(usable):
             clock=lambda: NOW,
             new_id=None,
         )
-        gateway = Gateway(usable, authorizer, services, journal, SessionSettings(), None, None, meter)
+        shelf = Shelf(database, Vault(database, Keys(Path(folder))))
+        queue = Queue(shelf, ApprovalSettings(), journal.record, None, lambda: NOW, None)
+        await queue.start()
+        gateway = Gateway(usable, authorizer, services, journal, SessionSettings(), None, queue, meter)
         yield gateway, services, broker
         await journal.close()
         await database.close()

@@ -3,15 +3,19 @@
 import asyncio
 import dataclasses
 import json
+import threading
 import warnings
 from contextlib import asynccontextmanager
 
 import pytest
 
+from kernel_gateway import permits
 from kernel_gateway.app import running
 from kernel_gateway.approvals.shelf import Shelf
 from kernel_gateway.embedded import embedded_world
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.policy.policies import Source
+from kernel_gateway.policy.review import finding, review
 from kernel_gateway.reference.loopback import ReferenceWorldWarning
 from kernel_gateway.sessions.result import Answer, ExecuteRequest
 from tests.conftest import until
@@ -249,7 +253,7 @@ async def test_a_denied_call_is_a_tool_error_and_the_cell_goes_on(caller):
     result = await agent.run(DENIABLE, can_ask=True, answer=Answer(paused.approval.id, False))
     assert (result.status, result.stdout) == ("ok", "approval_denied\n")
     outcomes = [event["outcome"] for event in await agent.transcript("approval_ended")]
-    assert outcomes == ["approved", "denied"]
+    assert outcomes == ["approved", "used", "denied"]
 
 
 async def test_a_pause_without_an_answer_ends_at_its_own_deadline_and_the_cells_clock_stood_still(caller):
@@ -347,6 +351,172 @@ async def test_a_leftovers_call_under_an_approval_is_shown_for_what_it_is_and_no
     assert sent == []
 
 
+PERSON = """@id("ask_person")
+@code("approval_required")
+@approver("person")
+@reason("an upload needs another person")
+forbid (principal, action, resource == Kernel::Operation::"image_ops:uploads_init")
+unless { context.approved };
+"""
+RISKY = "print.__self__\n"  # asked about, of the caller's own user
+
+
+async def test_a_users_yes_to_a_cell_is_none_to_a_call_that_needs_a_person(caller, tmp_path):
+    (tmp_path / "own.cedar").write_text(PERSON)
+    agent = await caller(policy={"files": [str(tmp_path / "own.cedar")]})
+    asked = await agent.run(RISKY + CREATE)
+    assert asked.approval.pending.approver == "user"
+    paused = await agent.run(RISKY + CREATE, approval_token=asked.approval.token)
+    assert (paused.status, paused.approval.pending.approver) == ("paused", "person")
+    assert await agent.transcript("operation_called") == []
+
+
+async def test_a_users_yes_does_not_count_where_the_policy_asks_for_a_person_by_then(caller):
+    agent = await caller()
+    asked = await agent.run(DENIABLE, can_ask=True)
+    paused = await agent.run(DENIABLE, can_ask=True, answer=Answer(asked.approval.id, True))
+    policies = agent.gateway._cells.permits.policies
+    stricter = PERSON.replace("uploads_init", "cleanup_create")
+    policies.use(Source(policies.source.settings, {"own.cedar": stricter}))
+    result = await agent.run(DENIABLE, can_ask=True, answer=Answer(paused.approval.id, True))
+    assert (result.status, result.stdout) == ("ok", "approval_required\n")
+    (called,) = await agent.transcript("operation_called")
+    assert (called["decision"], called["rule"], called["http_status"]) == ("deny", "ask_person", 0)
+
+
+async def test_a_long_cell_is_read_while_others_go_on(caller, monkeypatch):
+    agent = await caller()
+    beats, seen = 0, []
+
+    def reading(*given):
+        before = beats
+        found = review(*given)
+        seen.append(beats - before)
+        return found
+
+    monkeypatch.setattr(permits, "review", reading)
+    running = asyncio.create_task(agent.run("a;" * 32_000, validate_only=True))
+    while not running.done():
+        await asyncio.sleep(0)
+        beats += 1
+    assert (await running).status == "ok"
+    assert len(seen) == 1 and seen[0] > 0
+
+
+async def test_what_a_session_becomes_while_a_long_cell_is_read_is_read_too(caller, monkeypatch):
+    agent = await caller()
+    await agent.run("1")
+    loop, read_by, go = asyncio.get_running_loop(), [], threading.Event()
+
+    def reading(*given):
+        if len(given[0]) > 5000:
+            read_by.append(given[2])
+            go.wait()
+        return review(*given)
+
+    monkeypatch.setattr(permits, "review", reading)
+    long = asyncio.create_task(agent.run("made()\n" + "#" * 6000, validate_only=True))
+    await until(lambda: read_by)
+    await agent.run("def made():\n    image_ops.quota_get()")
+    loop.call_soon(go.set)
+    assert (await long).reviewed.review.operations == ("image_ops:quota_get",)
+    assert ["made" in known for known in read_by] == [False, True]
+
+
+NO_CHANGE = """@id("sunday")
+@code("disabled")
+@reason("`{resource}` not on Sundays")
+forbid (principal, action in Kernel::Action::"change", resource);
+"""
+
+
+async def test_the_long_cells_of_one_caller_do_not_stand_before_anothers(caller, monkeypatch):
+    agent = await caller()
+    eve = dataclasses.replace(agent.me, subject="eve")
+    order, go = [], threading.Event()
+
+    def reading(*given):
+        order.append(given[0][:3])
+        go.wait()
+        return review(*given)
+
+    monkeypatch.setattr(permits, "review", reading)
+
+    def send(name, who):
+        return asyncio.create_task(agent.run(f"{name}\n" + "#" * 6000, "", who, validate_only=True))
+
+    sent = [send(f"'{number}'", agent.me) for number in range(3)]
+    await until(lambda: order)
+    sent.append(send("'e'", eve))
+    permit = agent.gateway._cells.permits
+    await until(lambda: len(permit._readers) == 2)
+    go.set()
+    await asyncio.gather(*sent)
+    assert order[1] == "'e'" and sorted(order) == ["'0'", "'1'", "'2'", "'e'"]
+    del sent
+    await until(lambda: len(permit._readers) == 0)
+
+
+async def test_a_session_keeps_so_many_names_of_its_cells(caller, monkeypatch):
+    monkeypatch.setattr(finding, "MAX_NAMES", 3)
+    agent = await caller()
+    await agent.run("a = b = 1")
+    await agent.run("c = d = 1")
+    (session,) = agent.gateway.live()
+    assert len(session.helpers) == 3 and {"c", "d"} <= session.helpers.keys()
+
+
+async def test_what_would_be_refused_anyway_is_said_and_nobody_is_asked(caller, tmp_path):
+    (tmp_path / "own.cedar").write_text(NO_CHANGE)
+    agent = await caller(policy={"files": [str(tmp_path / "own.cedar")]})
+    for code, reason in ((CREATE, "`image_ops:uploads_init` not on"), (DELETE, "`image_ops:cleanup_create` not on")):
+        valid = await agent.run(code, session_id="", validate_only=True)
+        assert (valid.status, valid.approval) == ("denied", None) and reason in valid.message
+        assert reason in valid.reviewed.reasons[0] and valid.reviewed.review.operations
+    asked = await agent.run(DELETE, session_id="", can_ask=True)
+    assert (asked.status, asked.code, asked.approval) == ("denied", "disabled", None)
+    assert await agent.gateway.sessions(agent.me) == []
+    assert (await agent.run(READ, validate_only=True)).reviewed.reasons == (
+        "the policy lets it run at low risk without an approval",
+    )
+
+
+async def test_a_pause_counts_as_time_that_the_cell_took(caller):
+    agent = await caller(approvals={"pause_seconds": 1.5})
+    asked = await agent.run(DENIABLE, can_ask=True, timeout_seconds=1.0)
+    await agent.run(DENIABLE, can_ask=True, timeout_seconds=1.0, answer=Answer(asked.approval.id, True))
+    assert (await agent.run(DENIABLE, timeout_seconds=1.0)).status == "ok"
+    (session,) = agent.gateway.live()
+    assert session.account.tally.used.milliseconds >= 1500
+
+
+async def test_whoever_approved_a_cell_and_what_that_used_up_is_in_the_journal(caller):
+    agent = await caller(risk="low")
+    asked = await agent.run(CREATE)
+    await agent.run(CREATE, approval_token=asked.approval.token)
+    await agent.run(READ)
+    valid = await agent.run(READ, validate_only=True)
+    await agent.run(READ, approval_token=valid.approval.token)
+    ran = [(event["approver"], event["approval_id"]) for event in await agent.transcript("cell_ran")]
+    assert ran == [("user", asked.approval.id), ("auto", ""), ("auto", valid.approval.id)]
+    ended = [(event["approval_id"], event["outcome"]) for event in await agent.transcript("approval_ended")]
+    assert ended == [(asked.approval.id, "used"), (valid.approval.id, "used")]
+
+
+BOTH = {"kernel.approve", "kernel.create"}
+
+
+@pytest.mark.parametrize("act", ["search", "create_session"])
+async def test_a_client_that_searches_or_makes_sessions_approves_nothing(caller, act):
+    agent = await caller()
+    bob = dataclasses.replace(agent.me, subject="bob", client="console", scopes=agent.me.scopes | BOTH)
+    assert await agent.gateway.approvals(bob) == []
+    await (agent.gateway.search(bob, "quota") if act == "search" else agent.gateway.create_session(bob, []))
+    with pytest.raises(GatewayError) as caught:
+        await agent.gateway.approvals(dataclasses.replace(bob, subject="eve"))
+    assert caught.value.code == "denied"
+
+
 async def test_a_session_that_a_person_is_asked_about_does_not_end_for_being_idle(restarting):
     now = [1_795_000_000.0]
     life = await restarting(sessions={"reap_interval_seconds": 0.01})
@@ -369,7 +539,7 @@ async def test_a_kernel_that_dies_while_a_call_waits_voids_the_question_and_says
     lost = await agent.run(cell, request_id="r")
     assert lost.status == "lost"
     assert "the approval of `image_ops:cleanup_create` is void and nothing was sent" in lost.message
-    assert [event["outcome"] for event in await agent.transcript("approval_ended")] == ["approved", "void"]
+    assert [event["outcome"] for event in await agent.transcript("approval_ended")] == ["approved", "used", "void"]
     assert [event["status"] for event in await agent.transcript("operation_called")] == ["canceled"]
     late = ExecuteRequest(cell, agent.session_id, can_ask=True, answer=Answer(paused.approval.id, True), request_id="r")
     assert await agent.gateway.execute(agent.me, late) == lost
@@ -382,7 +552,7 @@ async def test_an_interrupted_cell_takes_its_question_along(caller):
     assert await agent.gateway.interrupt(agent.me, agent.session_id)
     result = await agent.run(DELETE)
     assert result.status == "interrupted"
-    assert [event["outcome"] for event in await agent.transcript("approval_ended")] == ["approved", "void"]
+    assert [event["outcome"] for event in await agent.transcript("approval_ended")] == ["approved", "used", "void"]
 
 
 async def test_a_module_that_the_policy_denies_is_refused_by_name(caller):
@@ -423,7 +593,7 @@ async def test_a_token_that_was_used_stays_used_over_a_restart(restarting):
     async with life() as agent:
         first = await agent.run(CREATE)
         token = first.approval.token
-        await agent.gateway._queue.spend(first.approval.pending.claims)
+        await agent.gateway._queue.spend(first.approval.pending.claims, agent.me, first.session_id)
         assert await agent.code_of(CREATE, approval_token=token) == "approval_used"
         await agent.run(CREATE + "\n")  # another question of that session, which brings it back
     async with life() as agent:

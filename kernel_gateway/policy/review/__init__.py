@@ -4,8 +4,9 @@ It warns and explains. Python can hide anything from a reader, so the boundary i
 which the broker holds every call against.
 """
 
-from kernel_gateway.policy.review.finding import Definition, Review, Violation
+from kernel_gateway.policy.review.finding import Definition, Review, Violation, remember
+from kernel_gateway.policy.review.quoting import escaped
 from kernel_gateway.policy.review.reading import review
 from kernel_gateway.policy.review.source import is_small
 
-__all__ = ["Definition", "Review", "Violation", "is_small", "review"]
+__all__ = ["Definition", "Review", "Violation", "escaped", "is_small", "remember", "review"]

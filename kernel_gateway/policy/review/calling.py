@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from kernel_gateway.policy.plan import ANY
 from kernel_gateway.policy.review import hiding
-from kernel_gateway.policy.review.names import Ref, Refs, root
+from kernel_gateway.policy.review.names import Ref, Refs
 from kernel_gateway.policy.review.repeats import repeats
-from kernel_gateway.policy.review.source import children
+from kernel_gateway.policy.review.source import children, root
 from kernel_gateway.policy.review.vocabulary import EAGER, GIVEN, HIDING_NAMES, LOOKING, ONCE
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ def call(reader: Reader, node: ast.Call, times: int) -> None:
 
 def used_up(reader: Reader, nodes: Iterable[ast.AST], times: int) -> None:
     """Visited by what keeps nothing of it: whatever it could call later is called by now."""
-    carries, pending = set(reader.body.carries), set(reader.pending)
+    carries, pending = reader.body.carries, reader.pending
+    reader.body.carries, reader.pending = set(), set()
     reader.visit_all(nodes, times)
     reader.body.carries, reader.pending = carries, pending
 

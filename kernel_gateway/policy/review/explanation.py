@@ -81,7 +81,8 @@ def _with(operation: Operation, given: Mapping[str, ast.expr], names: Names) -> 
 
 def shown(value: ast.AST, names: Names, nesting: int = 0) -> str:
     """A value as far as the cell's text says it, quoted."""
-    value = names.once(value)
+    if isinstance(given := names.once(value), ast.Constant | ast.UnaryOp):
+        value = given  # what a name holds can be changed where it is no constant
     if isinstance(value, ast.Constant):
         return quote(value.value if isinstance(value.value, str) else _number(value.value))
     if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.USub) and isinstance(value.operand, ast.Constant):

@@ -8,6 +8,8 @@ from catalog import Effect
 from catalog.risk import Risk
 from kernel_gateway.policy.plan import Plan
 
+MAX_NAMES = 10_000  # of a session: a hundred each of a hundred cells, and 4 MiB of memory
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
@@ -46,6 +48,15 @@ class Definition:
     @classmethod
     def of(cls, written: Mapping[str, Any]) -> "Definition":
         return cls(dict(written["calls"]), frozenset(written["carries"]), frozenset(written["means"]), written["lazy"])
+
+
+def remember(known: dict[str, Definition], found: Mapping[str, Definition]) -> None:
+    """What a cell left behind, among what earlier ones did. What goes for it is not known to later reviews."""
+    for name, definition in found.items():
+        known.pop(name, None)
+        known[name] = definition
+    for name in list(known)[: len(known) - MAX_NAMES] if len(known) > MAX_NAMES else ():
+        del known[name]
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,7 @@ def look(reader: Reader, nodes: Sequence[ast.AST]) -> None:
 
 def module(reader: Reader, name: str, node: ast.AST, part: str = "") -> None:
     """An import of `name`, or of `part` from it."""
-    if name not in reader.imports:
-        reader.imports.append(name)
+    reader.imports[name] = None
     for denied in reader.denied:
         if name == denied or name.startswith(f"{denied}.") or (part and f"{name}.{part}" == denied):
             reader.mark("denied_module", node, denied)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from catalog import Catalog
 from kernel_gateway.policy.review.finding import Definition
+from kernel_gateway.policy.review.source import paired, root
 from kernel_gateway.policy.review.vocabulary import CALLERS, CLIENT_MODULE, CLIENT_VALUES, KEEPING, RESIZING
 
 
@@ -25,26 +26,13 @@ class Ref(NamedTuple):
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 Refs = frozenset[Ref]
 NOTHING: Refs = frozenset()
+MAX_MEANINGS = 32  # of one name, each looked at wherever it is read; nobody follows more
 _ROUNDS = 8  # of following one name to the next; longer chains are nobody's honest code
 _NAMED = (ast.Name, ast.Attribute, ast.NamedExpr, ast.IfExp, ast.BoolOp, ast.Call)
 
 
-def paired(target: ast.AST, value: ast.AST) -> list[tuple[ast.expr, ast.expr]]:
-    """What `a, b = x, y` gives to what; nothing where it is not written out like this."""
-    if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
-        return list(zip(target.elts, value.elts, strict=True)) if len(target.elts) == len(value.elts) else []
-    return []
-
-
-def root(node: ast.AST) -> ast.AST:
-    """What the attributes of `node` are looked up on: `a` of `a.b.c`."""
-    while isinstance(node, ast.Attribute):
-        node = node.value
-    return node
-
-
 class Names:
-    """`tangled` says that names lead to names further than was followed."""
+    """`tangled` says that names lead to names further than was followed, or mean more than is kept."""
 
     def __init__(self, nodes: Iterable[ast.AST], catalog: Catalog, helpers: Mapping[str, Definition]) -> None:
         self.catalog, self.helpers = catalog, helpers
@@ -62,6 +50,7 @@ class Names:
         self._first_read: dict[str, int] = {}  # name -> line, and the same where it is bound
         self._first_bound: dict[str, int] = {}
         self._outermost: set[str] = set()  # assigned by the cell itself, in no function or block
+        self._known: dict[ast.AST, Refs] | None = None  # what nodes stand for, once every name has been followed
         self._refs: dict[str, Refs] = {name: frozenset((Ref("tool", name),)) for name in CALLERS}
         self._refs |= {each.server: frozenset((Ref("server", each.server),)) for each in catalog.operations}
         self.client = frozenset(self._refs)
@@ -75,9 +64,17 @@ class Names:
             if collect := _COLLECTORS.get(type(node)):
                 collect(self, node)
         self.tangled = self._follow()
+        self._known = {}
 
     def refs(self, node: ast.AST) -> Refs:
         """What `node` stands for; nothing where it is a value like any other."""
+        if self._known is None:
+            return self._found(node)
+        if node not in self._known:
+            self._known[node] = self._found(node)
+        return self._known[node]
+
+    def _found(self, node: ast.AST) -> Refs:
         if isinstance(node, ast.Name):
             return self._refs.get(node.id, NOTHING)
         if isinstance(node, ast.Attribute):
@@ -133,7 +130,8 @@ class Names:
             values = self.values.get(name, [])
             found = [self.texts(value) for value in values if not isinstance(value, ast.Name)]
             if len(found) == len(values) == self.bound[name] and all(found) and self._is_of_this_cell(name):
-                self._texts[name] = frozenset().union(*found)
+                told = frozenset[str]().union(*found)
+                self._texts[name] = told if len(told) <= MAX_MEANINGS else frozenset()
         return self._texts[name]
 
     def once(self, node: ast.AST) -> ast.AST:
@@ -156,15 +154,19 @@ class Names:
     def _follow(self) -> bool:
         given = {name: [value for value in values if isinstance(value, _NAMED)] for name, values in self.values.items()}
         given = {name: values for name, values in given.items() if values}
+        same: dict[Refs, Refs] = {}  # so that what many names mean is kept once
+        cut = False
         for _ in range(_ROUNDS):
             changed = False
             for name, values in given.items():
                 before = self._refs.get(name, NOTHING)
                 after = before.union(*(self.refs(value) for value in values))
-                if after != before:
-                    self._refs[name], changed = after, True
+                if len(after) > MAX_MEANINGS:
+                    cut = True
+                elif after != before:
+                    self._refs[name], changed = same.setdefault(after, after), True
             if not changed:
-                return False
+                return cut
         return True
 
     def _give(self, target: ast.AST, value: ast.expr) -> None:

@@ -23,14 +23,14 @@ class Reader:
 
     def __init__(self, names: Names, most: int, denied: frozenset[str]) -> None:
         self.names, self.most, self.denied = names, most, denied
-        self.imports: list[str] = []
+        self.imports: dict[str, None] = {}
         self.pairs = 0  # read so far, of lists for `call_tools`
         self.opening: set[ast.AST] = set()
         self.star = False  # names may come from a module's `*`
         self.bodies: dict[Ref, Body] = {CELL: Body()}
-        self.violations: list[Violation] = []
+        self._noted: dict[tuple[str, tuple[str, ...]], int] = {}  # rule and texts -> first line
         self.sites: dict[str, list[dict[str, ast.expr]]] = {}
-        self.holds: dict[str, set[Ref]] = {}  # what the cell's own names keep for later cells
+        self.holds: dict[str, set[Refs]] = {}  # what the cell's own names keep for later cells
         self.lazy: set[str] = set()
         self.pending: set[Ref] = set()
         self.body = self.bodies[CELL]
@@ -47,10 +47,11 @@ class Reader:
         for statement in tree.body:
             before, self.body.carries, self.pending = self.body.carries, set(), set()
             self.visit(statement, 1)
-            if held := self.body.carries | self.pending:
+            if held := frozenset(self.body.carries | self.pending):
                 for name in _keepers(statement):
-                    self.holds.setdefault(name, set()).update(held)
-            self.body.carries |= before
+                    self.holds.setdefault(name, set()).add(held)
+            before |= self.body.carries
+            self.body.carries = before
 
     def visit(self, node: ast.AST, times: int) -> None:
         if node in self.opening:
@@ -69,15 +70,23 @@ class Reader:
 
     def note(self, rule: str, node: ast.AST, *texts: str) -> None:
         """A violation; where it opens everything, so does the plan."""
-        self.violations.append(violation(rule, getattr(node, "lineno", 0), *texts))
+        self._see(rule, node, texts)
         if RULES[rule].opens:
             self.add(Ref("operation", ANY), self.most)
 
     def mark(self, rule: str, node: ast.AST, *texts: str) -> None:
         """A violation that shows before the walk: the plan opens where the walk comes to `node`."""
-        self.violations.append(violation(rule, getattr(node, "lineno", 0), *texts))
+        self._see(rule, node, texts)
         if RULES[rule].opens:
             self.opening.add(node)
+
+    @property
+    def violations(self) -> list[Violation]:
+        return [violation(rule, line, *texts) for (rule, texts), line in self._noted.items()]
+
+    def _see(self, rule: str, node: ast.AST, texts: tuple[str, ...]) -> None:
+        line = getattr(node, "lineno", 0)
+        self._noted[rule, texts] = min(line, self._noted.get((rule, texts), line))
 
     def add(self, ref: Ref, times: int) -> None:
         self.body.calls[ref] = min(self.most, self.body.calls.get(ref, 0) + times)

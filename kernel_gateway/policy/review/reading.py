@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
 
 from catalog import Catalog, Effect
 from catalog.risk import Risk
@@ -9,7 +10,7 @@ from kernel_gateway.policy.plan import ANY, Plan
 from kernel_gateway.policy.review.explanation import explain
 from kernel_gateway.policy.review.finding import Definition, Review, Violation
 from kernel_gateway.policy.review.hiding import look
-from kernel_gateway.policy.review.names import FunctionNode, Names, Ref
+from kernel_gateway.policy.review.names import FunctionNode, Names, Ref, Refs
 from kernel_gateway.policy.review.reader import CELL, Reader
 from kernel_gateway.policy.review.rules import RULES, violation
 from kernel_gateway.policy.review.source import children, parse
@@ -70,7 +71,7 @@ def _read(reader: Reader, tally: Tally, tree: ast.Module, before: Sequence[Viola
         tuple(each.id for each in operations),
         tuple(sorted({each.effect for each in operations}, key=list(Effect).index)),
         risk,
-        explain(plan, operations, risk, violations, reader.imports, reader.sites, names, most),
+        explain(plan, operations, risk, violations, tuple(reader.imports), reader.sites, names, most),
         violations,
         tuple(reader.imports),
         {} if refused else _definitions(reader, tally, tree),
@@ -95,14 +96,28 @@ def _ordered(violations: Iterable[Violation]) -> tuple[Violation, ...]:
 
 
 def _definitions(reader: Reader, tally: Tally, tree: ast.Module) -> dict[str, Definition]:
+    """What many names have in common is worked out, and kept, once."""
+
+    @cache
+    def carried(held: frozenset[Refs]) -> frozenset[str]:
+        return frozenset(each for refs in held for each in reached(refs))
+
+    @cache
+    def reached(refs: Refs) -> frozenset[str]:
+        return tally.carries(refs)
+
+    @cache
+    def meaning(refs: Refs) -> frozenset[str]:
+        return frozenset(":".join(ref) for ref in refs)
+
     found = {}
     for name in _bound(tree):
         refs = reader.names.refs(ast.Name(name, ast.Load()))
         own = Ref("def", name)
         found[name] = Definition(
             tally.calls(own) if own in refs else {},
-            tally.carries(reader.holds.get(name, ())),
-            frozenset(":".join(ref) for ref in refs - {own}),
+            carried(frozenset(reader.holds.get(name, ()))),
+            meaning(refs - {own} if own in refs else refs),
             name in reader.lazy,
         )
     for ref in reader.bodies:

@@ -8,7 +8,7 @@ import ast
 import re
 import threading
 import warnings
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sized
 from dataclasses import dataclass
 
 from kernel_gateway.policy.review.finding import Violation
@@ -17,6 +17,7 @@ from kernel_gateway.policy.review.vocabulary import CODE_MAGICS, HARMLESS_MAGICS
 
 MAX_BYTES = 64 * 1024  # the contract's longest cell
 MAX_DEPTH = 120  # levels of the tree: reading takes 3 calls a level, of Python's 1,000; long chains come to 60
+SMALL_NAMES = 500  # of earlier cells, all of which one short line can lead to
 SMALL_BYTES = 4 * 1024  # read within 5 ms, within 25 ms however it is written; 64 KiB may take 350 ms
 
 _FILE = "<cell>"
@@ -40,8 +41,10 @@ class Parsed:
     violations: tuple[Violation, ...]
 
 
-def is_small(code: str) -> bool:
-    """Whether the review of `code` may run on the event loop; else it belongs on a thread."""
+def is_small(code: str, known: Sized = ()) -> bool:
+    """Whether the review of `code` may run on the event loop; else it belongs on a thread. `known` as for `parse`."""
+    if len(known) > SMALL_NAMES:
+        return False
     return len(code) * 4 <= SMALL_BYTES or len(code.encode(errors="surrogatepass")) <= SMALL_BYTES
 
 
@@ -115,6 +118,20 @@ def children(node: ast.AST) -> Iterator[ast.AST]:
                     yield each
         elif isinstance(value, ast.AST) and not isinstance(value, ast.expr_context):
             yield value
+
+
+def paired(target: ast.AST, value: ast.AST) -> list[tuple[ast.expr, ast.expr]]:
+    """What `a, b = x, y` gives to what; nothing where it is not written out like this."""
+    if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
+        return list(zip(target.elts, value.elts, strict=True)) if len(target.elts) == len(value.elts) else []
+    return []
+
+
+def root(node: ast.AST) -> ast.AST:
+    """What the attributes of `node` are looked up on: `a` of `a.b.c`."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node
 
 
 def _as_python(code: str) -> tuple[str, list[Violation]]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from kernel_gateway.policy.plan import ANY
 from kernel_gateway.policy.review import calling, functions
-from kernel_gateway.policy.review.names import Ref, Refs, paired
+from kernel_gateway.policy.review.names import Ref, Refs
 from kernel_gateway.policy.review.repeats import product, repeats
-from kernel_gateway.policy.review.source import children
+from kernel_gateway.policy.review.source import children, paired
 
 if TYPE_CHECKING:
     from kernel_gateway.policy.review.reader import Reader
@@ -119,10 +119,13 @@ def comprehension(
         _source(reader, each.iter, each.target, inner)
         inner = reader.times(inner, product([repeats(each.iter, reader.names)]))
         reader.visit_all([each.target, *each.ifs], inner)
-    before = set(reader.body.calls)
+    before, reader.body.calls = reader.body.calls, {}
     reader.visit_all([node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt], inner)
+    made, reader.body.calls = reader.body.calls, before
+    for ref, count in made.items():
+        reader.add(ref, count)
     if isinstance(node, ast.GeneratorExp):
-        reader.pending |= reader.body.calls.keys() - before
+        reader.pending |= made.keys()
 
 
 def if_(reader: Reader, node: ast.If | ast.IfExp, times: int) -> None:

@@ -3,6 +3,7 @@
 import ast
 import random
 import re
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from catalog import Effect
 from catalog.reviewed import load_served
 from catalog.risk import Risk
 from kernel_gateway.policy.plan import ANY
-from kernel_gateway.policy.review import Definition, is_small, review
+from kernel_gateway.policy.review import Definition, is_small, remember, review
 from kernel_gateway.policy.review.calling import MAX_PAIRS
 from kernel_gateway.policy.review.explanation import MAX_SENTENCES
-from kernel_gateway.policy.review.quoting import MAX_QUOTED, quote
+from kernel_gateway.policy.review.finding import MAX_NAMES
+from kernel_gateway.policy.review.names import MAX_MEANINGS
+from kernel_gateway.policy.review.quoting import MAX_QUOTED, escaped, quote
 from kernel_gateway.policy.review.reading import MAX_VIOLATIONS
 from kernel_gateway.policy.review.rules import RULES
-from kernel_gateway.policy.review.source import MAX_BYTES, MAX_DEPTH, SMALL_BYTES, parse
+from kernel_gateway.policy.review.source import MAX_BYTES, MAX_DEPTH, SMALL_BYTES, SMALL_NAMES, parse
 from tests.policy.review.test_review_evasions import HONEST, ONLY_AT_RUN_TIME, SEEN
 
 CATALOG, _ = load_served()
@@ -111,8 +114,33 @@ def test_what_a_cell_says_stands_in_quotes_only(code, text):
 def test_quoted_text_hides_nothing_and_ends_where_its_quote_ends(text):
     quoted = quote(text)
     assert OURS.fullmatch(quoted)
-    assert all(unicodedata.category(each)[0] in "LNPS" or each == " " for each in quoted)
+    assert all(unicodedata.category(each)[0] in "LNPS" or each in " \u2068\u2069" for each in quoted)
+    assert quoted.count("\u2068") == quoted.count("\u2069")
     assert not set(quoted) & set("\u115f\u1160\u3164\uffa0\u2800")
+
+
+ISOLATES = {0x2068: None, 0x2069: None}
+
+
+@given(st.text().filter(lambda code: "<U+" not in code))
+@example("a = 1\rprint('looks at the quota')\n")
+@example("n='\x1b]'; x(); m='\x07'")
+@example("n='\x9d'; x()")
+@example("a\r\n\r\x0c\x85\u2028b\u202e\u2069")
+def test_code_is_escaped_and_nothing_of_it_is_left_out(code):
+    shown = escaped(code)
+    assert shown.count("\n") == len(re.findall("\r\n?|\n", code))
+    assert all(unicodedata.category(each)[0] in "LNPS" or each in " \t\n\u2068\u2069" for each in shown)
+    plain = shown.translate(ISOLATES).replace("<U+000D>\n", "\r")
+    undone = re.sub(r"<U\+([0-9A-F]{4,6})>", lambda match: chr(int(match[1], 16)), plain)
+    assert undone == code.replace("\r\n", "\r")
+
+
+@pytest.mark.parametrize("show", [escaped, quote])
+def test_letters_from_right_to_left_move_nothing_around_them(show):
+    assert "\u2068\u05d0\u05d1\u2069 \u2068\u05d2\u2069 5, \u2068\u0628\u2069 6" in show(
+        "\u05d0\u05d1 \u05d2 5, \u0628 6"
+    )
 
 
 def test_a_quote_is_cut_at_its_limit():
@@ -163,6 +191,73 @@ def test_small_is_what_fits_into_so_many_bytes():
     assert is_small("x" * SMALL_BYTES) and not is_small("x" * (SMALL_BYTES + 1))
     assert not is_small("é" * (SMALL_BYTES // 2 + 1))
     assert is_small("\ud800")
+    assert is_small("x", range(SMALL_NAMES)) and not is_small("x", range(SMALL_NAMES + 1))
+
+
+def functions(size):
+    """Definitions for a third of the text, and a name that may mean any of them."""
+    names = [f"f{number}" for number in range(size // 50)]
+    return "".join(f"def {name}():0\n" for name in names) + f"X={' or '.join(names)}\n"
+
+
+def filled(start, piece, size, end=""):
+    return start + "".join(piece.format(number) for number in range(size))[: size - len(start) - len(end)] + end
+
+
+LONG = {
+    "one name of many meanings, read often": lambda size: filled(functions(size) + "list((", "X,", size, "))"),
+    "many names of many meanings": lambda size: filled(functions(size), "y{}=X\n", size).rpartition("\n")[0],
+    "a text of many meanings, called often": lambda size: filled(
+        "".join(f"t='image_ops:x{number}'\n" for number in range(size // 60)), "call_tool(t)\n", size
+    ).rpartition("\n")[0],
+    "many statements": lambda size: filled("", "a;", size),
+    "many names of a long list": lambda size: functions(size // 2) + "=".join(f"y{n}" for n in range(size // 12))
+    + f"=[{','.join(f'f{n}' for n in range(size // 100))}]",
+}  # fmt: skip
+
+
+def work(code):
+    """How much reading `code` does: calls that Python makes, and names that it keeps."""
+    calls = 0
+
+    def count(frame, event, arg):
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        found = read(code)
+    finally:
+        sys.setprofile(None)
+    kept = {id(names): len(names) for each in found.definitions.values() for names in (each.means, each.carries)}
+    return calls + sum(kept.values())
+
+
+@pytest.mark.parametrize("family", LONG)
+def test_a_text_twice_as_long_is_about_twice_the_work(family):
+    half, whole = LONG[family](MAX_BYTES // 4), LONG[family](MAX_BYTES // 2)
+    assert parse(half).tree is not None and parse(whole).tree is not None
+    assert work(whole) < 3 * work(half)
+
+
+def test_a_name_may_mean_so_many_things_and_with_more_any_operation_may_be_called():
+    def meaning(count):
+        names = [f"f{number}" for number in range(count)]
+        return "".join(f"def {name}(): image_ops.quota_get()\n" for name in names) + f"X={' or '.join(names)}\nX()"
+
+    assert read(meaning(MAX_MEANINGS)).plan.calls == {"image_ops:quota_get": 50}
+    assert "dynamic_operation" not in rules(meaning(MAX_MEANINGS))
+    assert "dynamic_operation" in rules(meaning(MAX_MEANINGS + 1))
+    assert ANY in read(meaning(MAX_MEANINGS + 1)).plan.calls
+
+
+def test_so_many_names_of_a_session_are_known_and_the_oldest_go_first():
+    known = {"old": Definition(), "again": Definition()}
+    remember(known, {f"n{number}": Definition() for number in range(MAX_NAMES - 2)})
+    assert len(known) == MAX_NAMES and "old" in known
+    remember(known, {"again": Definition({"*": 1}), "one_more": Definition()})
+    assert len(known) == MAX_NAMES and "old" not in known
+    assert known["again"].calls == {"*": 1} and "one_more" in known
 
 
 def test_lists_of_calls_are_read_to_their_limit():
