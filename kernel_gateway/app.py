@@ -185,8 +185,12 @@ async def running(
         limits = settings.limits
         compiler = compiler_of(served, limits, keys.secret("canary"))
         policies = Policies(compiler, Source.read(settings.policy))
+
+        def in_force() -> PolicySettings:
+            return policies.source.settings
+
         hosts = {name: upstream.host for name, upstream in upstreams.items()}
-        usable = Usable(reachable, served.roles, lambda: policies.source.settings, hosts)
+        usable = Usable(reachable, served.roles, in_force, hosts)
         authorizer = Together(Switched(policies, switch), usable.roles)
         reloader = Reloader(policies, policy or (lambda: settings.policy), journal.record, clock)
         watching = asyncio.create_task(reloader.watch(), name="policy-reloader")
@@ -199,7 +203,7 @@ async def running(
         )
         vault = Vault(database, keys)
         effects = Effects(database, vault, clock, limits.effect_retention_seconds, lives.are_elsewhere)
-        counted = meter(limits, database, clock, lambda kind: policies.source.settings.per_minute(kind))
+        counted = meter(limits, database, clock, lambda kind: in_force().per_minute(kind))
         stack.push_async_callback(counted.close)
         secret = keys.secret("idempotency")
         broker = Broker(
@@ -248,7 +252,7 @@ async def running(
         )
         max_calls, mac_key = limits.max_calls_per_cell, keys.secret("approvals")
         permits = Permits(
-            usable, authorizer, queue, policies, settings.approvals, max_calls, mac_key, clock, new_id, broker.foresee
+            usable, authorizer, queue, in_force, settings.approvals, max_calls, mac_key, clock, new_id, broker.foresee
         )
         gateway = Gateway(
             usable,

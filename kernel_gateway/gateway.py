@@ -160,7 +160,8 @@ class Gateway:
             check(request, self._settings)
             result = await self._cells.execute(principal, request, on_progress, detach_on_cancel=detach_on_cancel)
         if result.status == "denied":
-            self._refusals.count(_refusal(result), principal.front_end, principal, "execute", result.session_id)
+            error = GatewayError(result.code, result.message, rule=result.rule)
+            self._refusals.count(error, principal.front_end, principal, "execute", result.session_id)
         return result
 
     async def approvals(self, principal: Principal) -> list[Pending]:
@@ -281,11 +282,3 @@ class Gateway:
                         await self._close(session, "expired")
                     except Exception as error:
                         log.error("closing an idle session failed: %s", places(error))
-
-
-def _refusal(result: ExecuteResult) -> GatewayError:
-    """Of a cell that was read and not run."""
-    violations = result.reviewed.review.violations if result.reviewed else ()
-    return GatewayError(
-        result.code, result.message, rule=next((each.rule for each in violations if each.refused), "approval")
-    )

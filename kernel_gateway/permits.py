@@ -15,9 +15,9 @@ from kernel_gateway.approvals.token import Claims, Terms, difference, mint, read
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account
 from kernel_gateway.errors import GatewayError
-from kernel_gateway.policy.policies import Policies
 from kernel_gateway.policy.request import Authorizer, Context, Decision, Request
 from kernel_gateway.policy.review import Review, escaped, is_small, review
+from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.sessions.permit import Permit
 from kernel_gateway.sessions.result import Approval, ExecuteRequest, ExecuteResult, Reviewed
@@ -38,12 +38,12 @@ def at_the_door(now: float, account: Account | None) -> Context:
 
 @dataclass(frozen=True, slots=True)
 class Permits:
-    """`policies` says what is in force, `key` signs tokens, `max_calls` is what an unbounded loop counts as."""
+    """`policy` gives the settings in force, `key` signs tokens, `max_calls` is what an unbounded loop counts as."""
 
     usable: Usable
     authorizer: Authorizer
     queue: Queue
-    policies: Policies
+    policy: Callable[[], PolicySettings]
     settings: ApprovalSettings
     max_calls: int
     key: bytes
@@ -67,6 +67,7 @@ class Permits:
             session.cells if session else 0,
             code="denied",
             message=f"line {refused.line}: {refused.message}",
+            rule=refused.rule,
             reviewed=Reviewed(found, (refused.message,)),
         )
 
@@ -76,7 +77,7 @@ class Permits:
         helpers = session.helpers if session else {}
 
         def reading() -> Callable[[], Review]:
-            usable, denied = self.usable.catalog_for(principal), self.policies.source.settings.denied_modules
+            usable, denied = self.usable.nameable_for(principal), self.policy().denied_modules
             return partial(review, request.code, usable, dict(helpers), denied, self.max_calls)
 
         def state() -> tuple[str, str]:
@@ -191,7 +192,7 @@ class Permits:
         """Of the operations that the cell names, those that would be refused whoever agreed: nobody is asked then."""
         decisions = (self.foresee(each, principal, session.account) for each in found.operations)
         refused = (each for each in decisions if each.allowed is not True)
-        return [GatewayError(each.code or "denied", each.reason) for each in refused]
+        return [GatewayError(each.code or "denied", each.reason, rule=each.rule) for each in refused]
 
     async def _presented(self, request: ExecuteRequest, terms: Terms) -> Claims | None:
         if not request.approval_token:
@@ -223,14 +224,12 @@ class Permits:
             lambda until: of_cell(found.explanation, lines, until),
             risk=found.risk,
             operations=found.operations,
-            seconds=self.policies.source.settings.token_ttl_seconds
-            if approver == USER
-            else self.settings.person_seconds,
+            seconds=self.policy().token_ttl_seconds if approver == USER else self.settings.person_seconds,
         )
 
     def _valid(self, session: Session, reviewed: Reviewed, terms: Terms) -> ExecuteResult:
         now = self.clock()
-        claims = Claims(self.new_id("apr"), now, now + self.policies.source.settings.token_ttl_seconds)
+        claims = Claims(self.new_id("apr"), now, now + self.policy().token_ttl_seconds)
         approval = Approval(claims.id, claims.expires_at, mint(self.key, claims, terms))
         return ExecuteResult("ok", session.id, session.cells, reviewed=reviewed, approval=approval)
 
@@ -246,6 +245,7 @@ class Permits:
             session.cells,
             code=errors[0].code,
             message=errors[0].message,
+            rule=errors[0].rule,
             reviewed=Reviewed(found, reasons),
         )
 

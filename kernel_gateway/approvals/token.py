@@ -68,7 +68,7 @@ _SAYS = {
 
 def refusal(code: str) -> GatewayError:
     """The one line for each way in which an approval fails."""
-    return GatewayError(code, _SAYS[code])
+    return GatewayError(code, _SAYS[code], rule="approval")
 
 
 def canonical(value: Any) -> bytes:

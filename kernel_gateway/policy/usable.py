@@ -42,7 +42,14 @@ class Usable:
 
     def catalog_for(self, principal: Principal) -> Catalog:
         """The operations that `principal` may use."""
-        scopes, servers, closed = self._scopes, self.servers_for(principal), self.closed()
+        return self._view(principal, self.closed())
+
+    def nameable_for(self, principal: Principal) -> Catalog:
+        """These with what the settings close: a cell may still name it, and whoever reads the cell has to know it."""
+        return self._view(principal, frozenset())
+
+    def _view(self, principal: Principal, closed: frozenset[str]) -> Catalog:
+        scopes, servers = self._scopes, self.servers_for(principal)
         for each in principal.authorities:
             scopes &= each.scopes
         key = (scopes, servers, closed)

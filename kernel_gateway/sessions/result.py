@@ -71,7 +71,8 @@ class ExecuteRequest:
 class ExecuteResult:
     """`status` is ok | error | timeout | interrupted | lost | paused | approval_required | denied.
 
-    `code` and `message` are set where it is an MCP error.
+    `code` and `message` are set where it is an MCP error, `rule` where it is a refusal: what stood against it, for the
+    ledger.
 
     `lost` says what a dead kernel took with it; `truncated` that output went over its cap. Durations in milliseconds.
     """
@@ -90,6 +91,7 @@ class ExecuteResult:
     duration_ms: float = 0.0
     code: str = ""
     message: str = ""
+    rule: str = ""
     retry_after: float | None = None
     reviewed: Reviewed | None = None
     approval: Approval | None = None

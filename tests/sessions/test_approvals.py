@@ -375,7 +375,7 @@ async def test_a_users_yes_does_not_count_where_the_policy_asks_for_a_person_by_
     agent = await caller()
     asked = await agent.run(DENIABLE, can_ask=True)
     paused = await agent.run(DENIABLE, can_ask=True, answer=Answer(asked.approval.id, True))
-    policies = agent.gateway._cells.permits.policies
+    policies = agent.gateway._authorizer.authorizer._authorizer
     stricter = PERSON.replace("uploads_init", "cleanup_create")
     policies.use(Source(policies.source.settings, {"own.cedar": stricter}))
     result = await agent.run(DENIABLE, can_ask=True, answer=Answer(paused.approval.id, True))

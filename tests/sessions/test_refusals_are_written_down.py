@@ -84,9 +84,18 @@ async def test_a_cell_that_may_not_run_and_a_token_that_nobody_made_in_their_ses
     code = await refused(app.gateway.execute(me, ExecuteRequest("1", session, approval_token="forged")))
     assert await refusals(app, session) == [
         (me.subject, "stdio", "execute", "denied", "denied_module"),
-        (me.subject, "stdio", "execute", code, ""),
+        (me.subject, "stdio", "execute", code, "approval"),
     ]
     assert code.startswith("approval_")
+
+
+async def test_a_cell_whose_call_would_be_refused_anyway_is_told_by_that_rule(make):
+    app = await make(policy={"auto_approve_risk": "critical", "read_only_mode": True})
+    me = app.stdio_principal()
+    code = "image_ops.uploads_init(content_type='image/png', size_bytes=8)"
+    refused = await app.gateway.execute(me, ExecuteRequest(code, validate_only=True))
+    assert refused.status == "denied", refused
+    assert await refusals(app) == [(me.subject, "stdio", "execute", "disabled", "read_only")]
 
 
 async def test_who_tries_anothers_session_writes_nothing_into_its_transcript(make):
