@@ -14,10 +14,12 @@ from kernel_gateway.policy.request import Context, Decision, Request
 from kernel_gateway.policy.rule_set import RuleSet
 from kernel_gateway.policy.rules import SCHEMA, SCHEMA_TEXT, Rule, baseline, written
 from kernel_gateway.policy.settings import PolicySettings
-from kernel_gateway.policy.slices import Facts, Uid
+from kernel_gateway.policy.slices import Facts, Slice, Uid
 
 _POLICY = re.compile(r"`policy(\d+)`")
 _LONG = 2**63
+# Kept, for the same question has the same answer as long as the rules are these; every cell asks two, the same ones.
+MAX_VERDICTS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,15 @@ class Finding:
     deciding: tuple[Rule, ...] = ()
     broken: tuple[Rule, ...] = ()
     considered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What Cedar said of a question: by these rules, of how many. `allowed` is None where they cannot be judged."""
+
+    allowed: bool | None
+    rules: tuple[Rule, ...]
+    considered: int
 
 
 class CedarAuthorizer:
@@ -51,6 +62,7 @@ class CedarAuthorizer:
         self._servers = {operation.server for operation in catalog.operations}
         self._hidden = frozenset(name.lower() for name in settings.blocked_fields)
         self._actions = {action: _within(action) for action in GROUPS}
+        self._verdicts: dict[tuple[View, str, Uid, str], Verdict] = {}
         self.digest = _digest(rules, settings, self._caps)
 
     def __repr__(self) -> str:
@@ -86,14 +98,25 @@ class CedarAuthorizer:
         return None
 
     def _judge(self, request: Request, action: str, resource: Uid, within: frozenset[Uid], view: View) -> Finding:
-        facts = Facts((SESSION[0], view.within), self._actions[action], (resource[0], within))
-        slice_ = self.rules.slices.of(facts)
+        question = view, action, resource, json.dumps(_context(request))
+        if (verdict := self._verdicts.get(question)) is None:
+            if len(self._verdicts) >= MAX_VERDICTS:
+                del self._verdicts[next(iter(self._verdicts))]
+            facts = Facts((SESSION[0], view.within), self._actions[action], (resource[0], within))
+            verdict = self._verdicts[question] = self._asked(self.rules.slices.of(facts), *question)
+        if verdict.allowed is None:
+            return Finding(_broken(verdict.rules), broken=verdict.rules, considered=verdict.considered)
+        decision = self._decision(request, verdict.allowed, verdict.rules)
+        return Finding(decision, verdict.rules, considered=verdict.considered)
+
+    def _asked(self, slice_: Slice, view: View, action: str, resource: Uid, context: str) -> Verdict:
+        """What Cedar says."""
         result = cedarpy.is_authorized(
             {
                 "principal": {"type": SESSION[0], "id": SESSION[1]},
                 "action": {"type": "Kernel::Action", "id": action},
                 "resource": {"type": resource[0], "id": resource[1]},
-                "context": json.dumps(_context(request)),
+                "context": context,
             },
             slice_.policies,
             view.entities,
@@ -102,14 +125,12 @@ class CedarAuthorizer:
         diagnostics = result.diagnostics
         if diagnostics.errors or result.decision is cedarpy.Decision.NoDecision:
             named = [int(match[1]) for error in diagnostics.errors if (match := _POLICY.search(error))]
-            broken = tuple(slice_.rules[number] for number in named)
-            return Finding(_broken(broken), broken=broken, considered=len(slice_.rules))
+            return Verdict(None, tuple(slice_.rules[number] for number in named), len(slice_.rules))
         deciding = [slice_.rules[int(each.removeprefix("policy"))] for each in diagnostics.reasons]
         deciding.sort(key=lambda rule: self.rules.rank[rule.id])
-        decision = self._decision(request, result.decision is cedarpy.Decision.Allow, deciding)
-        return Finding(decision, tuple(deciding), considered=len(slice_.rules))
+        return Verdict(result.decision is cedarpy.Decision.Allow, tuple(deciding), len(slice_.rules))
 
-    def _decision(self, request: Request, allowed: bool, deciding: list[Rule]) -> Decision:
+    def _decision(self, request: Request, allowed: bool, deciding: tuple[Rule, ...]) -> Decision:
         if not deciding:
             return _denied("default_deny", _nothing_allows(request))
         rule = deciding[0]

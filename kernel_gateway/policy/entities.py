@@ -43,9 +43,12 @@ class Caps:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """Everything that is known, as one caller meets it. `within` is the caller with all that it belongs to."""
+    """Everything that is known, as one caller meets it. `within` is the caller with all that it belongs to.
+
+    A view is equal to itself alone.
+    """
 
     entities: cedarpy.Entities = field(repr=False)
     within: frozenset[Uid]
