@@ -13,6 +13,7 @@ from kernel_gateway.errors import CODES
 from kernel_gateway.policy import authorizer as module
 from kernel_gateway.policy import golden
 from kernel_gateway.policy.actions import ACTIONS, DOORS, GROUPS
+from kernel_gateway.policy.authorizer import MAX_VERDICTS
 from kernel_gateway.policy.entities import MAX_VIEWS
 from kernel_gateway.policy.request import Context
 from kernel_gateway.policy.rule_set import RuleSet
@@ -285,6 +286,33 @@ def test_views_of_callers_are_kept_up_to_a_number_and_made_again():
         assert decide(principal={"subject": f"s{number}"}).allowed
     assert len(views._views) == MAX_VIEWS
     assert decide(principal={"subject": "s0"}).allowed
+
+
+def test_cedar_is_asked_the_same_question_once_and_anew_when_any_word_of_it_is_another(monkeypatch):
+    asked, ask = [], cedarpy.is_authorized
+    monkeypatch.setattr(cedarpy, "is_authorized", lambda *words: asked.append(words) or ask(*words))
+    fresh = authorizer()
+    assert fresh.decide(question()) == fresh.decide(question(now=1000.5))  # the token lives, at both times
+    assert len(asked) == 1
+    others = [
+        question(resource="golden:make"),
+        question(action="blob_read", resource="golden", scope="golden.look"),
+        question(principal={"subject": "bob"}),
+        question(now=1001.0),
+        question(calls_this_cell=1),
+        question(scope="golden.make"),
+    ]
+    first = [fresh.decide(each) for each in others]
+    assert len(asked) == 1 + len(others)
+    assert [fresh.decide(each) for each in others] == first == [authorizer().decide(each) for each in others]
+
+
+def test_answers_are_kept_up_to_a_number_and_asked_for_again():
+    fresh = authorizer()
+    for number in range(MAX_VERDICTS + 5):
+        assert fresh.decide(question(argument_bytes=number)).allowed
+    assert len(fresh._verdicts) == MAX_VERDICTS
+    assert fresh.decide(question(argument_bytes=0)).allowed
 
 
 def test_the_digest_covers_rules_settings_and_caps_and_nothing_of_a_caller():
