@@ -1,7 +1,7 @@
 """Asks for everyone whose authority a request needs, and about the server each one's role must show. Pure."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kernel_gateway.policy.actions import BLOBS, CALL
 from kernel_gateway.policy.request import Authorizer, Decision, Request
@@ -19,11 +19,15 @@ class Together:
 
     authorizer: Authorizer
     roles: Roles
+    _said: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_said", self.roles.model_dump_json())
 
     @property
     def digest(self) -> str:
         """Also of the roles: what was approved under others is void."""
-        return hashlib.sha256(f"{self.authorizer.digest} {self.roles.model_dump_json()}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.authorizer.digest} {self._said}".encode()).hexdigest()
 
     def decide(self, request: Request) -> Decision:
         if not request.principal.alongside:

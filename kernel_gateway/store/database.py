@@ -60,6 +60,7 @@ class Database:
         self._is_sqlite = is_sqlite
         self._never_waits = is_sqlite and not survives_power_loss
         self._in_a_row = 0
+        self._set_patience: Mapping[str, int] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
         self._unfinished: set[Future[Any]] = set()
         self._closed = False
@@ -98,8 +99,9 @@ class Database:
     def _transaction(self, work: Callable[[Connection], T], patience: Mapping[str, int]) -> T:
         if self._connection is None:
             self._connection = self._engine.connect()
-        if self._engine.dialect.name == "sqlite":
+        if self._is_sqlite and patience != self._set_patience:
             _set(self._connection.connection.driver_connection, patience)
+            self._set_patience = patience
         with self._connection.begin():
             return work(self._connection)
 
@@ -124,6 +126,7 @@ class Database:
             self._connection = self._engine.connect()
         driver: Any = self._connection.connection.driver_connection
         _set(driver, patience)
+        self._set_patience = {}
         is_busy, *_ = driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not is_busy
 
