@@ -1,6 +1,7 @@
 """The `audit` commands: what an auditor asks of the ledger, beside a running service or without one."""
 
 import argparse
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -102,8 +103,14 @@ def _counted(number: int, what: str) -> str:
 
 
 def _exported(path: Path, key: Ed25519PublicKey) -> list[Head]:
-    """One, or all of an `audit.heads_file`: a line each."""
-    exported = [heads.parse(line) for line in _read(path, "head").splitlines() or [""]]
+    """One, or all of an `audit.heads_file`: a line each. What a full disk cut short there is passed over."""
+    lines = [line for line in _read(path, "head").splitlines() if line.strip()]
+    exported = []
+    for line in lines:
+        with contextlib.suppress(ConfigError):
+            exported.append(heads.parse(line))
+    if not exported:
+        heads.parse("")
     if not all(head.is_signed_by(key) for head in exported):
         raise ConfigError(f"the head `{path}` is not signed by this ledger; give one that it exported")
     return exported

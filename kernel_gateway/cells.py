@@ -29,7 +29,7 @@ class Cells:
     async def execute(
         self, principal: Principal, request: ExecuteRequest, on_progress: Progress | None, *, detach_on_cancel: bool
     ) -> ExecuteResult:
-        await self.queue.note_agent(principal)
+        await self.queue.note_agent(principal, runs_cells=True)
         digest = hashlib.sha256(request.code.encode()).digest()
         turn = await self._answered(principal, request) or self._repeated(principal, request, digest)
         if turn is None:

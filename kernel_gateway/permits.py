@@ -14,6 +14,7 @@ from kernel_gateway.approvals.settings import ApprovalSettings
 from kernel_gateway.approvals.token import Claims, Terms, difference, mint, read, refusal, verify
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account
+from kernel_gateway.broker.unbroken import to_its_end
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.policy.request import Authorizer, Context, Decision, Request
 from kernel_gateway.policy.review import Review, escaped, is_small, review
@@ -25,6 +26,7 @@ from kernel_gateway.sessions.session import Session
 
 Foresee = Callable[[str, Principal, Account], Decision]
 """What the inner door would say to a call of this operation that everybody has agreed to, with the counts of now."""
+READINGS = 2  # of a long cell: what one cell of the session changed meanwhile is read again, no more than that
 AUTO, USER, PERSON = "auto", "user", "person"
 
 
@@ -34,6 +36,15 @@ def at_the_door(now: float, account: Account | None) -> Context:
     if account is None:
         return outside
     return replace(outside, calls_this_session=account.calls, writes_this_session=account.writes)
+
+
+async def _on_a_thread(read: Callable[[], Review]) -> Review:
+    """Also one that nobody waits for any more is over when this returns: there is never a second thread."""
+    thread = asyncio.ensure_future(asyncio.to_thread(read))
+    try:
+        return await asyncio.shield(thread)
+    finally:
+        await to_its_end(asyncio.wait({thread}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +84,7 @@ class Permits:
 
     async def _reviewed(self, principal: Principal, request: ExecuteRequest, session: Session | None) -> Review:
         """Of session and policy as they still are when this returns. A long one is read on a thread, one at a time; a
-        caller has one of them in the queue."""
+        caller has one of them in the queue. Raises GatewayError busy where the session changed while it was read."""
         helpers = session.helpers if session else {}
 
         def reading() -> Callable[[], Review]:
@@ -86,12 +97,14 @@ class Permits:
         if is_small(request.code, helpers):
             return reading()()
         mine = self._readers.setdefault(principal.identity, asyncio.Lock())
-        async with mine, self._reading:
-            while True:
-                before = state()
-                found = await asyncio.to_thread(reading())
+        async with mine:
+            for _ in range(READINGS):
+                async with self._reading:
+                    before = state()
+                    found = await _on_a_thread(reading())
                 if state() == before:
                     return found
+        raise GatewayError("busy", "other cells of the session ran while this long one was read; send it by itself")
 
     async def admit(
         self, principal: Principal, request: ExecuteRequest, session: Session, found: Review

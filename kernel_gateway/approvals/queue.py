@@ -61,10 +61,14 @@ class Queue:
         pending = self._interrupted.get(session_id)
         return pending is not None and pending.asker.identity == principal.identity
 
-    async def note_agent(self, principal: Principal) -> None:
-        """From now on no token of this client approves anything for others."""
+    async def note_agent(self, principal: Principal, *, runs_cells: bool = False) -> None:
+        """From now on no token of this client approves anything for others.
+
+        One that the operator named for people may look around; where it runs cells it is an agent's all the same.
+        """
         agent = (principal.organisation, principal.client)
-        if agent not in self._agents:
+        is_named = principal.client in self._settings.clients
+        if agent not in self._agents and (runs_cells or not is_named):
             self._agents.add(agent)
             await self._shelf.add_agent(*agent)
 

@@ -9,7 +9,17 @@ import cedarpy
 
 from catalog import Catalog
 from kernel_gateway.policy.actions import BLOBS, CALL, DOORS, GROUPS
-from kernel_gateway.policy.entities import GATEWAY, RISKS, SESSION, Caps, View, Views, operation_uid, server_uid
+from kernel_gateway.policy.entities import (
+    GATEWAY,
+    RISKS,
+    SESSION,
+    Caps,
+    Verdict,
+    View,
+    Views,
+    operation_uid,
+    server_uid,
+)
 from kernel_gateway.policy.request import Context, Decision, Request
 from kernel_gateway.policy.rule_set import RuleSet
 from kernel_gateway.policy.rules import SCHEMA, SCHEMA_TEXT, Rule, baseline, written
@@ -18,8 +28,8 @@ from kernel_gateway.policy.slices import Facts, Slice, Uid
 
 _POLICY = re.compile(r"`policy(\d+)`")
 _LONG = 2**63
-# Kept, for the same question has the same answer as long as the rules are these; every cell asks two, the same ones.
-MAX_VERDICTS = 4096
+# Of one caller. The same question has the same answer as long as the rules are these, and every cell asks the same two.
+MAX_ANSWERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +40,6 @@ class Finding:
     deciding: tuple[Rule, ...] = ()
     broken: tuple[Rule, ...] = ()
     considered: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What Cedar said of a question: by these rules, of how many. `allowed` is None where they cannot be judged."""
-
-    allowed: bool | None
-    rules: tuple[Rule, ...]
-    considered: int
 
 
 class CedarAuthorizer:
@@ -62,7 +63,6 @@ class CedarAuthorizer:
         self._servers = {operation.server for operation in catalog.operations}
         self._hidden = frozenset(name.lower() for name in settings.blocked_fields)
         self._actions = {action: _within(action) for action in GROUPS}
-        self._verdicts: dict[tuple[View, str, Uid, str], Verdict] = {}
         self.digest = _digest(rules, settings, self._caps)
 
     def __repr__(self) -> str:
@@ -98,12 +98,12 @@ class CedarAuthorizer:
         return None
 
     def _judge(self, request: Request, action: str, resource: Uid, within: frozenset[Uid], view: View) -> Finding:
-        question = view, action, resource, json.dumps(_context(request))
-        if (verdict := self._verdicts.get(question)) is None:
-            if len(self._verdicts) >= MAX_VERDICTS:
-                del self._verdicts[next(iter(self._verdicts))]
+        question = action, resource, json.dumps(_context(request))
+        if (verdict := view.answers.get(question)) is None:
+            if len(view.answers) >= MAX_ANSWERS:
+                del view.answers[next(iter(view.answers))]
             facts = Facts((SESSION[0], view.within), self._actions[action], (resource[0], within))
-            verdict = self._verdicts[question] = self._asked(self.rules.slices.of(facts), *question)
+            verdict = view.answers[question] = self._asked(self.rules.slices.of(facts), view, *question)
         if verdict.allowed is None:
             return Finding(_broken(verdict.rules), broken=verdict.rules, considered=verdict.considered)
         decision = self._decision(request, verdict.allowed, verdict.rules)

@@ -12,7 +12,7 @@ import cedarpy
 from catalog import Catalog, Operation
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.policy.offered import named
-from kernel_gateway.policy.rules import SCHEMA, PolicyError
+from kernel_gateway.policy.rules import SCHEMA, PolicyError, Rule
 from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.policy.slices import Uid
 
@@ -43,15 +43,25 @@ class Caps:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What Cedar said of a question: by these rules, of how many. `allowed` is None where they cannot be judged."""
+
+    allowed: bool | None
+    rules: tuple[Rule, ...]
+    considered: int
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """Everything that is known, as one caller meets it. `within` is the caller with all that it belongs to.
 
-    A view is equal to itself alone.
+    `answers` are what Cedar said of this caller's questions: they go with the view.
     """
 
     entities: cedarpy.Entities = field(repr=False)
     within: frozenset[Uid]
+    answers: dict[tuple[str, Uid, str], Verdict] = field(default_factory=dict, repr=False)
 
 
 class Views:

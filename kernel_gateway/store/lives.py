@@ -64,6 +64,9 @@ class Lives:
         except BlockingIOError:
             os.close(descriptor)
             return False
+        if not os.fstat(descriptor).st_nlink:  # its holder ended between the two steps, and took the file along
+            os.close(descriptor)
+            return create and self._take(mark, create=True)
         self._held[mark] = descriptor
         return True
 

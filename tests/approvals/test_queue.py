@@ -227,6 +227,15 @@ async def test_a_client_that_runs_cells_approves_nothing_also_after_a_restart(de
         again.queue.waiting_for(BOB)
 
 
+async def test_a_client_that_was_named_for_people_may_look_around_and_run_nothing(desk_with):
+    desk = await desk_with(clients=("console",))
+    pending = await desk.ask()
+    await desk.queue.note_agent(dataclasses.replace(ADA, client="console"))
+    assert (await desk.queue.decide(pending.id, BOB, approve=True)).verdict == "approved"
+    await desk.queue.note_agent(dataclasses.replace(ADA, client="console"), runs_cells=True)
+    assert await code_of(desk.queue.decide((await desk.ask("y")).id, BOB, approve=True)) == "denied"
+
+
 async def test_a_client_that_runs_cells_at_another_gateway_of_the_folder_approves_nothing_here(desk_with):
     desk, other = await desk_with(), await desk_with()
     pending = await desk.ask()

@@ -396,6 +396,18 @@ async def test_every_signed_head_is_added_to_a_file_outside(ledger, tmp_path):
     assert (await ledger.report(*told)).fault.seq == 3, "a line that comes later does not take back an earlier one"
 
 
+async def test_a_line_that_a_full_disk_cut_short_spoils_no_other(ledger, tmp_path):
+    file = tmp_path / "heads.jsonl"
+    await ledger.write(2, heads_file=file, checkpoint_events=2)
+    whole = file.read_text()
+    with file.open("a") as again:
+        again.write(whole[:40])  # what fitted of the next one
+    await ledger.write(1, heads_file=file)
+    told = file.read_text()
+    assert told.startswith(f"{whole}{whole[:40]}\n")
+    assert heads.parse(told.splitlines()[-1]).seq == 3
+
+
 async def test_a_file_of_heads_that_cannot_be_written_is_a_fault_until_it_can(ledger, tmp_path):
     async with ledger.journal(heads_file=tmp_path / "absent" / "heads", checkpoint_events=1) as journal:
         journal.record(Searched())

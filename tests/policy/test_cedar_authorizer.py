@@ -13,7 +13,7 @@ from kernel_gateway.errors import CODES
 from kernel_gateway.policy import authorizer as module
 from kernel_gateway.policy import golden
 from kernel_gateway.policy.actions import ACTIONS, DOORS, GROUPS
-from kernel_gateway.policy.authorizer import MAX_VERDICTS
+from kernel_gateway.policy.authorizer import MAX_ANSWERS
 from kernel_gateway.policy.entities import MAX_VIEWS
 from kernel_gateway.policy.request import Context
 from kernel_gateway.policy.rule_set import RuleSet
@@ -309,9 +309,10 @@ def test_cedar_is_asked_the_same_question_once_and_anew_when_any_word_of_it_is_a
 
 def test_answers_are_kept_up_to_a_number_and_asked_for_again():
     fresh = authorizer()
-    for number in range(MAX_VERDICTS + 5):
+    for number in range(MAX_ANSWERS + 5):
         assert fresh.decide(question(argument_bytes=number)).allowed
-    assert len(fresh._verdicts) == MAX_VERDICTS
+    (view,) = fresh._views._views.values()
+    assert len(view.answers) == MAX_ANSWERS
     assert fresh.decide(question(argument_bytes=0)).allowed
 
 

@@ -423,6 +423,46 @@ async def test_what_a_session_becomes_while_a_long_cell_is_read_is_read_too(call
     assert ["made" in known for known in read_by] == [False, True]
 
 
+async def test_a_long_cell_of_a_session_that_keeps_changing_is_given_up_after_a_second_reading(caller, monkeypatch):
+    agent = await caller()
+    await agent.run("1")
+    loop, read = asyncio.get_running_loop(), []
+
+    def reading(*given):
+        if len(given[0]) > 5000:
+            read.append(asyncio.run_coroutine_threadsafe(agent.run("2"), loop).result().status)
+        return review(*given)
+
+    monkeypatch.setattr(permits, "review", reading)
+    with pytest.raises(GatewayError) as refused:
+        await agent.run("#" * 6000)
+    assert (refused.value.code, read) == ("busy", ["ok", "ok"])
+
+
+async def test_a_long_cell_that_is_given_up_is_read_to_its_end_before_another_begins(caller, monkeypatch):
+    agent = await caller()
+    eve = dataclasses.replace(agent.me, subject="eve")
+    under_way, most, go = [], [], threading.Event()
+
+    def reading(*given):
+        under_way.append(given[0])
+        most.append(len(under_way))
+        go.wait()
+        under_way.pop()
+        return review(*given)
+
+    monkeypatch.setattr(permits, "review", reading)
+    given_up = asyncio.create_task(agent.run("#" * 6000, "", validate_only=True))
+    await until(lambda: under_way)
+    given_up.cancel()
+    later = [asyncio.create_task(agent.run("#" * 6000, "", who, validate_only=True)) for who in (agent.me, eve)]
+    await until(lambda: len(agent.gateway._cells.permits._readers) == 2)
+    assert (len(under_way), given_up.done()) == (1, False)
+    go.set()
+    await asyncio.gather(*later)
+    assert given_up.cancelled() and most == [1, 1, 1]
+
+
 NO_CHANGE = """@id("sunday")
 @code("disabled")
 @reason("`{resource}` not on Sundays")

@@ -73,3 +73,19 @@ def test_two_that_draw_the_same_mark_do_not_both_start(live, tmp_path):
     mark = live().own
     with pytest.raises(ConfigError, match="start again"):
         Lives(tmp_path, lambda size: mark)
+
+
+def test_a_lock_whose_file_is_gone_is_no_lock(live, tmp_path, monkeypatch):
+    ours, dead = live(), live()
+    die(dead)
+    real = os.open
+
+    def meanwhile(path, *flags):
+        descriptor = real(path, *flags)
+        path.unlink()  # another gateway took it over and forgot it, between the opening and the lock
+        return descriptor
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", meanwhile)
+        assert not ours._take(dead.own)
+    assert dead.own not in ours._held
