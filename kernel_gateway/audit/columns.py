@@ -7,6 +7,7 @@ from kernel_gateway.audit.names import Says, says
 from kernel_gateway.audit.spans import BREAK, QUOTE, Span
 from kernel_gateway.audit.values import is_mixed, is_secret, label
 
+_QUOTE = re.compile(QUOTE)
 _SPACE = r"(?:\s|\\{1,15}[nrt]){0,16}"
 _INTO = re.compile(
     rf"into[ ]{{1,4}}(?:[\w.\[\]]|{QUOTE}){{1,128}}{_SPACE}\(([^()]{{1,2048}})\){_SPACE}values{_SPACE}\(", re.IGNORECASE
@@ -19,7 +20,7 @@ _NEXT_ROW = re.compile(rf"{_SPACE},{_SPACE}\(")
 
 _LAST_COLUMN = re.compile(rf"(,{QUOTE}?[\w.-]{{1,40}}{QUOTE}?){BREAK}")
 _HEADER_CHARACTERS = 512
-_BEFORE_HEADER = re.compile(r"\s|\\{1,15}[nrt]")
+_BEFORE_HEADER = re.compile(r"[\s=:;(>]|\\{1,15}[nrt]")
 _NAME = re.compile(r"[\w.-]{1,40}")
 _ROW = re.compile(rf"((?:[^\r\n\\]|\\(?!\\{{0,15}}[nr])){{1,4096}})(?:{BREAK})?")
 _CELL = re.compile(r"[^\s\"'\\]{6,512}")
@@ -29,6 +30,10 @@ _MARKS = " \t\r\n\"'`[]\\+"
 def find(text: str, lower: str) -> Iterator[Span]:
     yield from _inserted(text, lower)
     yield from _under_a_header(text)
+
+
+def _names(columns: str) -> list[str]:
+    return [_QUOTE.sub("", name).strip(_MARKS) for name in columns.split(",")]
 
 
 def _secret_columns(names: list[str]) -> dict[int, str]:
@@ -41,7 +46,7 @@ def _inserted(text: str, lower: str) -> Iterator[Span]:
     while at >= 0:
         end = at + 1
         if (into := _INTO.match(text, at)) is not None:
-            columns = _secret_columns([name.strip(_MARKS) for name in into[1].split(",")])
+            columns = _secret_columns(_names(into[1]))
             spans, end = _rows(text, into.end(), columns) if columns else ([], into.end())
             yield from spans
         at = lower.find("into ", end)
@@ -68,7 +73,7 @@ def _under_a_header(text: str) -> Iterator[Span]:
         if last.start() < done:
             continue
         header = _BEFORE_HEADER.split(text[max(last.start() - _HEADER_CHARACTERS, done) : last.end(1)])[-1]
-        names = [name.strip(_MARKS) for name in header.split(",")]
+        names = _names(header)
         done = last.end()
         if (columns := _secret_columns(names)) and all(map(_NAME.fullmatch, names)):
             while (row := _ROW.match(text, done)) is not None and row[1].count(",") >= len(names) - 1:

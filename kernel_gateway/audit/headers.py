@@ -104,6 +104,7 @@ _RULES = Rules(
     ]
 )
 _LINES_BEFORE = re.compile(  # read backwards: a line's end, its key material, what a log puts before a line
+    r"(?:[ ]Z[\d.:T-]{18,32}|[ ]?[+>-])?"
     r"(?:(?:\"\\{0,15}[ ]?,\"\\{0,15})?(?:\n\r?|n\\{1,15}(?:r\\{1,15})?)[\w+/=]{4,128}?(?=[nr]\\|[^\w+/=]|$)"
     r"(?:[ ]Z[\d.:T-]{18,32}|[ ]?[+>-])?){1,200}"
 )

@@ -51,7 +51,7 @@ _RULES = Rules(
         Rule(
             "sec-websocket-protocol",
             re.compile(
-                rf"sec-websocket-protocol{_IS}[^\r\n\"']{{0,256}}?(?:bearer|token|auth)[a-z0-9.]{{0,40}}?[.,][ ]?"
+                rf"sec-websocket-protocol{_IS}[^\r\n\"']{{0,128}}?(?:bearer|token|auth)[a-z0-9.]{{0,40}}?[.,][ ]?"
                 r"((?=[\w~=-]{0,100}\d)[\w~=-]{16,4096})",
                 re.I | re.A,
             ),

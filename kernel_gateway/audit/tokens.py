@@ -162,7 +162,7 @@ _RULES = Rules(
                 f"_{word}_",
                 # a digit, and a letter that no hex digest has
                 re.compile(
-                    rf"(?<!\bpk)_{word}_(?=\w{{0,40}}\d)(?=\w{{0,40}}[g-zG-Z])[A-Za-z0-9]{{20,}}",
+                    rf"(?<!\bpk)(?<!\\[nrt]pk)_{word}_(?=\w{{0,40}}\d)(?=\w{{0,40}}[g-zG-Z])[A-Za-z0-9]{{20,}}",
                     re.ASCII | re.IGNORECASE,
                 ),
                 "token",
