@@ -34,7 +34,7 @@ _ASSIGNED = re.compile(
     rf"{QUOTE}?\]?{SPACE}(?:\.{{2,60}}(?=[ ]?:)[ ]?)?"
     rf"(?::{SPACE}{_TYPE}{SPACE}=|"
     r"(?P<encoded>%(?:25)?3[AaDd]|%(?:25)?5[Dd]%(?:25)?3[Dd])|"
-    rf"[=-]>|:=|={{1,3}}|::?|[\uff1a\uff1d]|\\u003[dD]|&\#61;){SPACE}"
+    rf"[=]>|:=|={{1,3}}|::?|[\uff1a\uff1d]|\\u003[dD]|&\#61;){SPACE}"
 )
 _IN_PAIR = re.compile(rf"{QUOTE}{SPACE},{SPACE}(?=[bru]?{QUOTE})")  # ("password", "..."), ["password", "..."]
 _ATTRIBUTES = rf"(?:\s{{1,8}}[\w:-]{{1,32}}={QUOTE}[^<>\"'\n\\]{{0,64}}{QUOTE}){{0,3}}"
@@ -50,7 +50,7 @@ _NAMESPACE = re.compile(r"(?:<|&lt;)[\w.-]{1,32}:$")
 _AFTER_FLAG = re.compile(r"[ \t]{1,16}(?!-)")
 _IN_PROSE = re.compile(
     rf"{QUOTE}?[ \t]{{1,4}}(?:[|\u2502][ \t]{{1,8}})?"
-    rf"(?P<copula>(?i:is|was|to|as|be|of|value|provided|supplied|given|received)[ \t]{{0,4}}:?[ \t]{{1,4}}"
+    rf"(?P<copula>(?i:->|is|was|to|as|be|of|value|provided|supplied|given|received)[ \t]{{0,4}}:?[ \t]{{1,4}}"
     rf"|(?i:for)[ ][^\s:=]{{1,64}}[ ]{{0,4}}[:=][ ]{{0,4}})?"
 )
 

@@ -135,6 +135,7 @@ def test_the_secret_goes_and_its_neighbours_stay(written, redacted):
         '{"key": "ArrowDown", "code": 1}',
         "Eisenhauer: a1b2c3d4e5",
         "password=%(password)s",
+        "kind = token->kind; maps each token -> user, secret -> name",
     ],
 )
 def test_what_only_stands_in_such_a_place_stays(written):
