@@ -88,6 +88,8 @@ def says(name: str) -> Says:
     prior = before[-1] if before else ""
     if last == "secrets" and prior == "pull":
         return Says.NOTHING  # the names of some
+    if last == "id" and prior == "secret":
+        return Says.MAYBE  # of an AppRole in Vault; in AWS a name
     if last == "hash":
         return Says.SECRET if prior in {"password", "passwd", "pwd"} else Says.NOTHING
     if last.endswith("token") and prior in _PLAIN_TOKENS:

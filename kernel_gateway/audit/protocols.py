@@ -47,6 +47,10 @@ _RULES = Rules(
             for verb in ("auth", "authenticate")
             for kind in ("plain", "login", "xoauth2", "oauthbearer", "cram-md5")
         ),
+        Rule("with password", re.compile(r"with password[ ]{1,4}=?[ ]{0,4}\\?'([^'\n\\]{1,256})", re.I), "password"),
+        Rule(
+            "auth default ", re.compile(r"auth default ((?=\D{0,100}\d)[^\s\"'\\]{6,256})", re.I), "password"
+        ),  # Redis
         # a browser cannot send a header with a WebSocket: the token goes as one of the subprotocols
         Rule(
             "sec-websocket-protocol",

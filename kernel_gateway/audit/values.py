@@ -50,7 +50,7 @@ _NAMESPACE = re.compile(r"(?:<|&lt;)[\w.-]{1,32}:$")
 _AFTER_FLAG = re.compile(r"[ \t]{1,16}(?!-)")
 _IN_PROSE = re.compile(
     rf"{QUOTE}?[ \t]{{1,4}}(?:[|\u2502][ \t]{{1,8}})?"
-    rf"(?P<copula>(?i:->|is|was|to|as|be|of|value|provided|supplied|given|received)[ \t]{{0,4}}:?[ \t]{{1,4}}"
+    rf"(?P<copula>(?i:->|is|was|(?:set[ ])?to|as|be|of|value|provided|supplied|given)[ \t]{{0,4}}:?[ \t]{{1,4}}"
     rf"|(?i:for)[ ][^\s:=]{{1,64}}[ ]{{0,4}}[:=][ ]{{0,4}})?"
 )
 

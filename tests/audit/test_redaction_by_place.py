@@ -104,6 +104,10 @@ def test_at_least_99_percent_of_harmless_identifiers_are_kept_in_such_places():
     ("written", "redacted"),
     [
         ("mot de passe : hunter2x", "mot de passe : [redacted:password]"),
+        ("CREATE USER app WITH PASSWORD 'horse'", "CREATE USER app WITH PASSWORD '[redacted:password]'"),
+        ("password set to '3z73Vmy2'", "password set to '[redacted:password]'"),
+        ("AUTH default a1b2c3d4", "AUTH default [redacted:password]"),
+        ("VAULT_SECRET_ID=MeadowSunny8511!", "VAULT_SECRET_ID=[redacted:secret]"),
         ('{"senha": "hunter2x"}', '{"senha": "[redacted:password]"}'),
         (json.dumps({"пароль": "hunter2x"}), json.dumps({"пароль": "[redacted:password]"})[:-1] + "}"),
         (
