@@ -5,7 +5,7 @@ import binascii
 import re
 from collections.abc import Iterator
 
-from kernel_gateway.audit.spans import QUOTE, SPACE, Rule, Rules, Span
+from kernel_gateway.audit.spans import BREAK, QUOTE, SPACE, Rule, Rules, Span
 
 _TO = rf"{QUOTE}?\]?{SPACE}(?:=>|[:=,]|%3[aAdD]){SPACE}[\[(]?{SPACE}(?:[bru](?=[\"']))?"
 _KNOWN_SCHEME = (
@@ -50,7 +50,8 @@ _COOKIE = re.compile(
 _BEFORE_AT = r"""(?:(?!://)[^\s"'<>`]){1,256}"""
 _USER = r"""[^\s:/@"'<>\[\]]{0,128}"""
 _IN_URL = re.compile(
-    rf""":\\?/\\?/(?:{_USER}:(?!\d{{1,5}}(?:[/?\#\s"',]|$))({_BEFORE_AT})|((?=[\w.~%-]{{0,64}}\d)[\w.~%-]{{20,256}}))@(?=[\w\[%-])"""
+    r""":\\?/\\?/(?:((?=[\w.~%-]{0,64}\d)[\w.~%-]{20,256})(?::(?:x-oauth-basic)?)?|"""
+    rf"""{_USER}:(?!\d{{1,5}}(?:[/?\#\s"',]|$))({_BEFORE_AT}))@(?=[\w\[%-])"""
 )
 _IN_ENCODED_URL = re.compile(
     r"%3a(?:%2f){2}(?:(?!%(?:2f|3a|40))[\w.%+-]){0,128}%3a(?!\d{1,5}(?:%2f|%3f|\W|$))((?:(?!%40|%3a%2f)[^\s\"'<>&]){1,256})%40",
@@ -90,20 +91,30 @@ _RULES = Rules(
             re.compile(r"machine\s{1,9}\S{1,255}\s{1,9}login\s{1,9}\S{1,255}\s{1,9}password\s{1,9}(\S{1,256})"),
             "password",
         ),
+        Rule(":543", re.compile(r":543\d:[^\s:]{1,63}:[^\s:]{1,63}:([^\s\"'\\]{4,256})"), "password"),  # .pgpass
         Rule(
             "private-lines:",
             re.compile(
-                r"private-lines: \d+\s+((?:[\w+/=]{1,128}\s{1,4}){1,200}(?:private-mac: \w{1,128})?)", re.I | re.A
+                rf"private-lines: \d+(?:{BREAK}|\s)[ ]?"
+                rf"((?:[\w+/=]{{1,128}}(?:{BREAK}|\s){{1,4}}[ ]?){{1,200}}(?:private-mac: \w{{1,128}})?)",
+                re.I | re.A,
             ),
             "private-key",
         ),
     ]
 )
+_LINES_BEFORE = re.compile(  # read backwards: a line's end, its key material, what a log puts before a line
+    r"(?:[ ]Z[\d.:T-]{18,32}|[ ]?[+>-])?"
+    r"(?:(?:\"\\{0,15}[ ]?,\"\\{0,15})?(?:\n\r?|n\\{1,15}(?:r\\{1,15})?)[\w+/=]{4,128}?(?=[nr]\\|[^\w+/=]|$)"
+    r"(?:[ ]Z[\d.:T-]{18,32}|[ ]?[+>-])?){1,200}"
+)
+_FOOT_CHARACTERS = 8192
 _ARMOUR_CHARACTERS = 65_536
 _PRIVATE_KEY = re.compile(r"private(?: |%20|\+)key(?:(?: |%20|\+)block)?\s?-{4,5}")
 _DASHES = re.compile("-{0,5}")
 _KEY_LINES = re.compile(
-    r"(?:[\s\"',>]|\\+[nr]|\\u000[aAdD]|%0[aAdD]|-{4,5}|(?:Proc-Type|DEK-Info|Comment|Version): [^\n\\]{0,200}"
+    r"(?:\d{4}-\d\d-\d\dT[\d:.]{8,20}Z |[\s\"',>+]|\\+[nr]|\\u000[aAdD]|%0[aAdD]|-{4,5}"
+    r"|(?:Proc-Type|DEK-Info|Comment|Version): [^\n\\]{0,200}"
     r"|[\w+/=%]{16,200})*(?:[\w+/=]{1,200})?"
 )
 
@@ -138,6 +149,10 @@ def _armour(text: str, lower: str) -> Iterator[Span]:
         if begin >= 0 and (head := _PRIVATE_KEY.match(lower, at)):
             end = _armour_end(text, head.end())
             yield Span(begin, end, "private-key")
+        elif head := _PRIVATE_KEY.match(lower, at):  # the end of a key whose beginning was cut off
+            foot = max(text.rfind("-----END", max(at - 40, 0), at), 0)
+            if foot and (lines := _LINES_BEFORE.match(text[max(foot - _FOOT_CHARACTERS, 0) : foot][::-1])):
+                yield Span(foot - lines.end(), foot, "private-key")
         at = lower.find("private", end)
 
 

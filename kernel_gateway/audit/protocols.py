@@ -47,10 +47,30 @@ _RULES = Rules(
             for verb in ("auth", "authenticate")
             for kind in ("plain", "login", "xoauth2", "oauthbearer", "cram-md5")
         ),
+        Rule("with password", re.compile(r"with password[ ]{1,4}=?[ ]{0,4}\\?'([^'\n\\]{1,256})", re.I), "password"),
+        Rule(
+            "auth default ", re.compile(r"auth default ((?=\D{0,100}\d)[^\s\"'\\]{6,256})", re.I), "password"
+        ),  # Redis
+        # a browser cannot send a header with a WebSocket: the token goes as one of the subprotocols
+        Rule(
+            "sec-websocket-protocol",
+            re.compile(
+                rf"sec-websocket-protocol{_IS}[^\r\n\"']{{0,128}}?(?:bearer|token|auth)[a-z0-9.]{{0,40}}?[.,][ ]?"
+                r"((?=[\w~=-]{0,100}\d)[\w~=-]{16,4096})",
+                re.I | re.A,
+            ),
+            "token",
+        ),
+        *(
+            Rule(name, re.compile(rf"{re.escape(name)}([\w.~=-]{{8,4096}})", re.I | re.A), "token")
+            for name in ("token.websocket.jupyter.org.", "bearer.authorization.k8s.io.")
+        ),
     ]
 )
-_JWK_CHARACTERS = 8192
+_OBJECT_CHARACTERS = 8192
+# Of a JSON Web Key (RFC 7517) what is not public; of a Jupyter connection file what signs each message to a kernel.
 _PRIVATE_MEMBER = re.compile(rf"{QUOTE}(?:d|p|q|dp|dq|qi|k){QUOTE}{SPACE}:{SPACE}{QUOTE}([\w-]{{8,4096}})", re.ASCII)
+_CONNECTION_KEY = re.compile(rf"{QUOTE}key{QUOTE}{SPACE}:{SPACE}b?{QUOTE}([\w-]{{8,256}})", re.ASCII)
 _REFUSED = "input_value="  # of pydantic: the line before names the field
 _REFUSED_VALUE = re.compile(r"input_value=\\?(?:'([^'\\\n]{1,4096})|\"([^\"\\\n]{1,4096}))")
 _FIELD_CHARACTERS = 512
@@ -59,21 +79,22 @@ _LINE_END = re.compile(r"\r?\n|\\n")
 
 def find(text: str, lower: str) -> Iterator[Span]:
     yield from _RULES.find(text, lower)
-    yield from _private_keys(text, lower)
+    yield from _members(text, lower, "kty", _PRIVATE_MEMBER, "private-key")
+    yield from _members(text, lower, "signature_scheme", _CONNECTION_KEY, "key")
     yield from _refused_values(text, lower)
 
 
-def _private_keys(text: str, lower: str) -> Iterator[Span]:
-    """The members of a JSON Web Key (RFC 7517) that are not public; `kty` may come after them."""
+def _members(text: str, lower: str, sign: str, member: re.Pattern[str], label: str) -> Iterator[Span]:
+    """The private members of each object that `sign` tells by its name; they may come before it."""
     done = 0
-    at = lower.find("kty")
+    at = lower.find(sign)
     while at >= 0:
-        begin = max(text.rfind("{", done, at), at - _JWK_CHARACTERS, done)
-        end = text.find("}", at, at + _JWK_CHARACTERS)
-        done = end if end >= 0 else min(at + _JWK_CHARACTERS, len(text))
-        for member in _PRIVATE_MEMBER.finditer(text, begin, done):
-            yield Span(*member.span(1), "private-key")
-        at = lower.find("kty", done)
+        begin = max(text.rfind("{", done, at), at - _OBJECT_CHARACTERS, done)
+        end = text.find("}", at, at + _OBJECT_CHARACTERS)
+        done = end if end >= 0 else min(at + _OBJECT_CHARACTERS, len(text))
+        for found in member.finditer(text, begin, done):
+            yield Span(*found.span(1), label)
+        at = lower.find(sign, done)
 
 
 def _refused_values(text: str, lower: str) -> Iterator[Span]:

@@ -16,7 +16,11 @@ MAX_VALUE_CHARACTERS = 8192
 # What stands before a token: no letter or digit, unless they are the end of an escape (\n %3D \u003d).
 EDGE = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrtbfv])|(?<=%[0-9A-Fa-f]{2})|(?<=\\x[0-9A-Fa-f]{2})|(?<=\\u[0-9A-Fa-f]{4}))"
 # A quotation mark: plain, backslash-escaped, HTML, percent-encoded once or twice, or \u0022.
-QUOTE = r"""(?:\\{0,4}["'`]|&quot;|&\#34;|&\#x27;|&\#39;|%(?:25)?2[27]|\\u00(?:22|27))"""
+QUOTE = r"""(?:\\{0,15}(?:["'`]|&quot;|&\#34;|&\#x27;|&\#39;)|%(?:25)?2[27]|\\u00(?:22|27))"""
+# A new line, plain or escaped, and what comes before the next: of a notebook's list, of a time, of a diff or curl -v.
+BREAK = (
+    r"""(?:(?:\r|\\{1,15}r)?(?:\n|\\{1,15}n)(?:\\{0,15}",[ ]?\\{0,15}")?(?:\d{4}-\d\d-\d\dT[\d:.]{8,20}Z[ ])?[+>|-]?)"""
+)
 SPACE = r"(?:[ \t\u00a0]|%20){0,16}"
 
 

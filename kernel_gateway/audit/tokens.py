@@ -162,7 +162,8 @@ _RULES = Rules(
                 f"_{word}_",
                 # a digit, and a letter that no hex digest has
                 re.compile(
-                    rf"_{word}_(?=\w{{0,40}}\d)(?=\w{{0,40}}[g-zG-Z])[A-Za-z0-9]{{20,}}", re.ASCII | re.IGNORECASE
+                    rf"(?<!\bpk)(?<!\\[nrt]pk)_{word}_(?=\w{{0,40}}\d)(?=\w{{0,40}}[g-zG-Z])[A-Za-z0-9]{{20,}}",
+                    re.ASCII | re.IGNORECASE,
                 ),
                 "token",
             )

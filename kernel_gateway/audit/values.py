@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from kernel_gateway.audit.names import Says, says, words
-from kernel_gateway.audit.spans import MAX_VALUE_CHARACTERS, QUOTE, SPACE, Span
+from kernel_gateway.audit.names import FOREIGN, FOREIGN_WORDS, Says, in_english, says, words
+from kernel_gateway.audit.spans import BREAK, MAX_VALUE_CHARACTERS, QUOTE, SPACE, Span
 
 _ANCHORS = (
     "pass",
@@ -22,6 +22,7 @@ _ANCHORS = (
     "sas",
     "psk",
     "_pat",
+    *FOREIGN_WORDS,
 )
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.-")
 _MAX_NAME_CHARACTERS = 80
@@ -30,27 +31,30 @@ _UNQUOTED_CHARACTERS = 64  # how far an unquoted value is read before it is judg
 _NAME_END = re.compile(r"[A-Za-z0-9_.-]{0,40}")
 _TYPE = r"(?:str|bytes|string|SecretStr|Optional\[str\]|str \| None|Final(?:\[str\])?|char ?\*)"
 _ASSIGNED = re.compile(
-    rf"{QUOTE}?\]?{SPACE}(?::{SPACE}{_TYPE}{SPACE}=|(?P<encoded>%(?:25)?3[AaDd]|%(?:25)?5[Dd]%(?:25)?3[Dd])|"
+    rf"{QUOTE}?\]?{SPACE}(?:\.{{2,60}}(?=[ ]?:)[ ]?)?"
+    rf"(?::{SPACE}{_TYPE}{SPACE}=|"
+    r"(?P<encoded>%(?:25)?3[AaDd]|%(?:25)?5[Dd]%(?:25)?3[Dd])|"
     rf"[=]>|:=|={{1,3}}|::?|[\uff1a\uff1d]|\\u003[dD]|&\#61;){SPACE}"
 )
 _IN_PAIR = re.compile(rf"{QUOTE}{SPACE},{SPACE}(?=[bru]?{QUOTE})")  # ("password", "..."), ["password", "..."]
 _ATTRIBUTES = rf"(?:\s{{1,8}}[\w:-]{{1,32}}={QUOTE}[^<>\"'\n\\]{{0,64}}{QUOTE}){{0,3}}"
 _BESIDE_VALUE = re.compile(  # {"name": "password", "value": "..."}, key="password" value="...", YAML on two lines
     rf"{QUOTE}{_ATTRIBUTES}(?:\s{{0,32}},)?\s{{0,32}}{QUOTE}?(?i:value){QUOTE}?{SPACE}[:=]{SPACE}"
-    rf"|[ \t]{{0,16}}\r?\n[ \t]{{0,64}}(?i:value){SPACE}:{SPACE}|,[ ]{{1,8}}(?i:value):{SPACE}"
+    rf"|[ \t]{{0,16}}{BREAK}[ \t]{{0,64}}(?i:value){SPACE}:{SPACE}|,[ ]{{1,8}}(?i:value):{SPACE}"
 )
 _IN_ELEMENT = re.compile(
     rf"{QUOTE}{_ATTRIBUTES}\s{{0,8}}>\s{{0,32}}(?:<(?i:value)>)?(?=[^<\s])"
 )  # <entry key="password">
 _IN_TAG = re.compile(r"(?:[ \t][^<>\n]{0,100})?(?:>|&gt;)(?:<!\[CDATA\[)?")
+_NAMESPACE = re.compile(r"(?:<|&lt;)[\w.-]{1,32}:$")
 _AFTER_FLAG = re.compile(r"[ \t]{1,16}(?!-)")
 _IN_PROSE = re.compile(
-    rf"{QUOTE}?[ \t]{{1,4}}"
-    rf"(?P<copula>(?:is|was|to|as|be|of|value)[ \t]{{0,4}}:?[ \t]{{1,4}}"
-    rf"|for[ ][^\s:=]{{1,64}}[ ]{{0,4}}[:=][ ]{{0,4}})?"
+    rf"{QUOTE}?[ \t]{{1,4}}(?:[|\u2502][ \t]{{1,8}})?"
+    rf"(?P<copula>(?i:->|is|was|(?:set[ ])?to|as|be|of|value|provided|supplied|given)[ \t]{{0,4}}:?[ \t]{{1,4}}"
+    rf"|(?i:for)[ ][^\s:=]{{1,64}}[ ]{{0,4}}[:=][ ]{{0,4}})?"
 )
 
-_IN_FORM = re.compile(r"\\?[\"']?(?:\r?\n|(?:\\r)?\\n){2}")  # name="password", an empty line: multipart/form-data
+_IN_FORM = re.compile(rf"\\{{0,15}}[\"']?(?:{BREAK}[ ]?){{2}}")  # name="password", an empty line: multipart/form-data
 _LINE = re.compile(r"[^\r\n\\]{1,4096}")
 _QUOTED = rf"(?:[bruf]{{1,2}}(?=[\"']))?(\"\"\"|'''|{QUOTE})"
 _OPENING = re.compile(_QUOTED, re.IGNORECASE)
@@ -63,7 +67,7 @@ _IN_OBJECT = re.compile(  # {"token": {"type": "plain", "value": "..."}}
     rf"[^{{}}]{{0,256}}?{QUOTE}(?i:value|val|data|raw|text|plain|plaintext|content|string|stringData){QUOTE}{SPACE}:{SPACE}(?={QUOTE})"
 )
 _NEXT_LINE = re.compile(r"[ \t]{0,8}\r?\n[ \t]{1,64}")
-_BLOCK = re.compile(r"[|>][+-]?\d?[ \t]{0,8}\r?\n([ \t]{1,64})(?P<value>[^\n]{1,4096})")  # of YAML
+_BLOCK = re.compile(rf"[|>][+-]?\d?[ \t]{{0,8}}{BREAK}([ \t]{{1,64}})(?P<value>[^\n\\]{{1,4096}})")  # of YAML
 _BLOCK_REST = re.compile(r"(?:\n[ \t][^\n]{0,4096}){0,200}")
 _ALONE = re.compile(r"[^\s\"'`<>{}\[\]]{8,4096}(?=[ \t]{0,8}\r?(?:\n|$))")
 _WORDS = re.compile(r"[a-z]{3,12}(?:[ -][a-z]{3,12}){3,23}(?=[ \t]{0,8}(?:\r?\n|$|[\"'`]))")
@@ -76,7 +80,7 @@ _ENCODED = re.compile(r"""(?:[^\s"'`<>&,;\\%]{1,256}|%(?!(?:25)?(?:26|22|27|2[cC
 _IN_MARKUP = re.compile(r"(?:(?!&lt;|\]\]>)[^<\n]){1,4096}")
 
 _PLACEHOLDER = re.compile(  # what stands where a secret was, or will be
-    r"\*+$|x{3,}$|\.{3}$|…|<[^<>]*>?$|&lt;|\$\{|\$[a-z_]+$|\{\{|%\(?[a-z]+\)?$|\[?(?:redacted|masked|filtered|hidden)\b",
+    r"\*+$|x{3,}$|\.{3}$|…|<[^<>]*>?$|&lt;|\$\{|\$[a-z_]+$|\{\{|%\(?[a-z_]+\)?[sd]?$|\[?(?:redacted|masked|filtered|hidden)\b",
     re.IGNORECASE,
 )
 _CODE = re.compile(
@@ -86,8 +90,9 @@ _PATH = re.compile(
     r"(?:~|\.{1,2}|/(?:etc|run|home|var|usr|opt|root|tmp|mnt|proc|srv|Users|secrets))/[\w./-]+$|/[\w.-]+$"
 )
 _IDENTIFIER = re.compile(  # a UUID, a plain digest, a date, a number
-    r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$|(?:[a-z0-9]+:)?[0-9a-f]+$|\d{4}-\d\d-\d\d|[\d.,:_-]+$|\w+://|/"
+    r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$|(?:[a-z0-9]+:)?(?:[0-9a-f]+|[0-9A-F]+)$|\d{4}-\d\d-\d\d|[\d.,:_-]+$|\w+://|/"
 )
+_HEX = re.compile(r"[0-9a-f]{16,}$")
 _DIGIT, _LETTER = re.compile(r"\d"), re.compile(r"[^\W\d_]")
 _HARMLESS = words(
     """
@@ -114,16 +119,18 @@ def find(text: str, lower: str) -> Iterator[Span]:
 
 
 def _name_end(text: str, at: int) -> int:
-    end = _NAME_END.match(text, at)
-    assert end is not None  # it matches the anchor itself
-    return end.end() - (text[end.end() - 1] == ".")  # the end of a sentence
+    foreign = FOREIGN.match(text, at)
+    begin = foreign.end() if foreign else at
+    end = _NAME_END.match(text, begin)
+    assert end is not None  # it matches nothing too
+    return begin + len(end[0].rstrip("."))  # the end of a sentence, or dots up to a colon
 
 
 def _at(text: str, lower: str, at: int, stop: int) -> Span | None:
     start = at
     while start > 0 and at - start < _MAX_NAME_CHARACTERS and lower[start - 1] in _NAME_CHARACTERS:
         start -= 1
-    name = _without_escape(text, start, at, stop)
+    name = in_english(_without_escape(text, start, at, stop))
     means = says(name)
     if means is Says.NOTHING:
         if lower[at:stop] != "key":
@@ -143,13 +150,19 @@ def _without_escape(text: str, start: int, at: int, stop: int) -> str:
     return text[min(start, at) : stop]
 
 
+def _begins_element(text: str, start: int) -> bool:
+    """`<password`, `&lt;password`, `<ns:password`"""
+    before = text[max(start - 40, 0) : start]
+    return before.endswith(("<", "&lt;")) or (before.endswith(":") and _NAMESPACE.search(before) is not None)
+
+
 def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | None:
-    if start and (text[start - 1] == "<" or text.endswith("&lt;", 0, start)) and (tag := _IN_TAG.match(text, stop)):
+    if _begins_element(text, start) and (tag := _IN_TAG.match(text, stop)):
         return _judged(text, _IN_MARKUP.match(text, tag.end()), name, means)
     if separator := _BESIDE_VALUE.match(text, stop) or _ASSIGNED.match(text, stop) or _IN_PAIR.match(text, stop):
         is_encoded = separator.re is _ASSIGNED and separator["encoded"]
         return _assigned(text, separator.end(), name, means, _ENCODED if is_encoded else _UNQUOTED)
-    if text[max(start - 9, 0) : start].rstrip("\"'\\").endswith((" name=", " key=")):
+    if text[max(start - 24, 0) : start].rstrip("\"'\\").endswith((" name=", " key=")):
         if (form := _IN_FORM.match(text, stop)) is not None:
             return _judged(text, _LINE.match(text, form.end()), name, means)
         if (element := _IN_ELEMENT.match(text, stop)) is not None:
@@ -159,7 +172,9 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
         if opening is not None:
             return _quoted(text, opening, name, means)
         return _unquoted(text, separator.end(), name, means, _UNQUOTED)
-    if means is Says.SECRET and (separator := _IN_PROSE.match(text, stop)):
+    if means is not Says.SECRET or name.lower().endswith(("secrets", "passwords")):  # of many, none is told in prose
+        return None
+    if (separator := _IN_PROSE.match(text, stop)) is not None:
         return _prose(text, separator, name)
     return None
 
@@ -182,7 +197,7 @@ def _assigned(text: str, at: int, name: str, means: Says, unquoted: re.Pattern[s
         return _on_next_line(text, line.end(), name, means)
     phrase = _WORDS.match(text, at) if "pass" in name.lower() else None
     if phrase is not None and _HARMLESS.isdisjoint(re.split("[ -]", phrase[0])):
-        return Span(*phrase.span(), _label(name))
+        return Span(*phrase.span(), label(name))
     return _unquoted(text, at, name, means, unquoted)
 
 
@@ -195,7 +210,7 @@ def _quoted(text: str, opening: re.Match[str], name: str, means: Says) -> Span |
         [] if len(quote) == 3 and quote[0] in "\"'" else [text.find("\n", begin, limit)]
     )
     end = min((end for end in ends if end >= 0), default=min(limit, len(text)))
-    return Span(begin, end, _label(name)) if is_secret(text[begin:end], name, means, quoted=True) else None
+    return Span(begin, end, label(name)) if is_secret(text[begin:end], name, means, quoted=True) else None
 
 
 def _unquoted(text: str, begin: int, name: str, means: Says, pattern: re.Pattern[str]) -> Span | None:
@@ -204,7 +219,7 @@ def _unquoted(text: str, begin: int, name: str, means: Says, pattern: re.Pattern
         return None
     match = pattern.match(text, begin, begin + MAX_VALUE_CHARACTERS)
     assert match is not None  # it matched with less
-    return Span(begin, begin + len(match[0].rstrip(".,:;)]}")), _label(name))
+    return Span(begin, begin + len(match[0].rstrip(".,:;)]}")), label(name))
 
 
 def _block(text: str, block: re.Match[str], name: str, means: Says) -> Span | None:
@@ -219,7 +234,7 @@ def _on_next_line(text: str, begin: int, name: str, means: Says) -> Span | None:
     if (opening := _OPENING.match(text, begin)) is not None:
         return _quoted(text, opening, name, means)
     alone = _ALONE.match(text, begin)
-    if alone is None or alone[0].endswith(":") or not _is_mixed(alone[0]) or _IDENTIFIER.match(alone[0]):
+    if alone is None or alone[0].endswith(":") or not is_mixed(alone[0]) or _IDENTIFIER.match(alone[0]):
         return None
     return _judged(text, alone, name, means)
 
@@ -227,7 +242,7 @@ def _on_next_line(text: str, begin: int, name: str, means: Says) -> Span | None:
 def _judged(text: str, match: re.Match[str] | None, name: str, means: Says, group: int | str = 0) -> Span | None:
     if match is None or not is_secret(match[group], name, means, quoted=True):
         return None
-    return Span(*match.span(group), _label(name))
+    return Span(*match.span(group), label(name))
 
 
 def _prose(text: str, separator: re.Match[str], name: str) -> Span | None:
@@ -239,9 +254,10 @@ def _prose(text: str, separator: re.Match[str], name: str) -> Span | None:
     value = match[0].rstrip(".,:;)]}!?")
     is_password = "pass" in name.lower() or "pwd" in name.lower()
     shortest = 6 if separator["copula"] else 8 if is_password else 12
-    if len(value) < shortest or not _is_mixed(value) or _IDENTIFIER.match(value) or _CODE.match(value):
+    is_identifier = _IDENTIFIER.match(value) and not (is_password and _HEX.match(value))
+    if len(value) < shortest or not is_mixed(value) or is_identifier or _CODE.match(value):
         return None
-    return Span(match.start(), match.start() + len(value), _label(name)) if "=" not in value[:-2] else None
+    return Span(match.start(), match.start() + len(value), label(name)) if "=" not in value[:-2] else None
 
 
 def is_secret(value: str, name: str, means: Says, *, quoted: bool) -> bool:
@@ -259,18 +275,18 @@ def is_secret(value: str, name: str, means: Says, *, quoted: bool) -> bool:
         return False
     if means is Says.SECRET:
         return True
-    if len(value) < 16 or not _is_mixed(value):
+    if len(value) < 16 or not is_mixed(value):
         return False
     if name.lower().endswith("key"):
         return not _IDENTIFIER.match(value) and " " not in value
     return "-" not in value or not _IDENTIFIER.match(value)
 
 
-def _is_mixed(value: str) -> bool:
+def is_mixed(value: str) -> bool:
     return _DIGIT.search(value) is not None and _LETTER.search(value) is not None
 
 
-def _label(name: str) -> str:
+def label(name: str) -> str:
     lower = name.lower()
     for kind in ("password", "passwd", "pwd", "pass"):
         if kind in lower:
