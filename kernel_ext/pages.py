@@ -72,11 +72,26 @@ class Origin:
 
 
 def remember() -> Origin | None:
-    """The memory of this process as it is now. It has one thread. None where the image holds no compiled pages.c."""
+    """The memory of this process as it is now. It has one thread.
+
+    None where the image holds no compiled pages.c, or the host has no room for such a file or allows none.
+    """
     if not Path(_LIBRARY).exists():
         return None
-    pages, found = _Pages(), list(_arenas(Path("/proc/self/smaps").read_text(encoding="ascii").splitlines()))
-    file = os.memfd_create("template", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        file = os.memfd_create("template", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    except OSError:
+        return None
+    try:
+        return _remembered_in(file, _Pages())
+    except OSError:  # what is in the file by now stays there, and everything else where it was
+        return None
+    finally:
+        os.close(file)  # its mappings keep it
+
+
+def _remembered_in(file: int, pages: _Pages) -> Origin:
+    found = list(_arenas(Path("/proc/self/smaps").read_text(encoding="ascii").splitlines()))
     os.ftruncate(file, sum(length for _, length in found))
     starts = dict(zip(accumulate((length for _, length in found), initial=0), found, strict=False))
     for offset, (start, length) in starts.items():
@@ -84,7 +99,6 @@ def remember() -> Origin | None:
             raise OSError(f"{length} bytes of a template cannot be remembered")
     fcntl.fcntl(file, fcntl.F_ADD_SEALS, _SEALS)  # nobody can change what its siblings see
     areas = [Area(start, pages.see(length, file, offset), length) for offset, (start, length) in starts.items()]
-    os.close(file)
     return Origin(pages, areas)
 
 

@@ -173,7 +173,10 @@ class Queue:
             raise GatewayError("not_found", "nothing waits under this id, or not for you; GET /v1/approvals lists")
         if pending.verdict != WAITING:
             raise GatewayError("conflict", f"it was {pending.verdict} already")
-        return await self._decide(pending, who, approve=approve)
+        decided = await self._decide(pending, who, approve=approve)
+        if approve and decided.verdict != APPROVED:  # while the yes was written down
+            raise GatewayError("conflict", f"it was {decided.verdict or 'over'} already")
+        return decided
 
     async def spend(self, claims: Claims, who: Principal, session_id: str) -> None:
         """Uses an approval up, durably, before what it allows begins. Raises GatewayError approval_used."""

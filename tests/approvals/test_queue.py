@@ -192,7 +192,7 @@ async def test_a_yes_that_comes_while_the_question_ends_leaves_nothing(desk_with
         await put(decided)
 
     monkeypatch.setattr(desk.queue._shelf, "put", overtaken)
-    assert (await desk.queue.decide(pending.id, BOB, approve=True)).verdict != "approved"
+    assert await code_of(desk.queue.decide(pending.id, BOB, approve=True)) == "conflict"
     assert desk.outcomes == ["void" if ends == "void" else "denied"]
     again = Desk(tmp_path)
     assert await again.queue.start() == []

@@ -109,7 +109,7 @@ def test_at_least_99_percent_of_harmless_identifiers_are_kept_in_such_places():
         ("AUTH default a1b2c3d4", "AUTH default [redacted:password]"),
         ("VAULT_SECRET_ID=MeadowSunny8511!", "VAULT_SECRET_ID=[redacted:secret]"),
         ('{"senha": "hunter2x"}', '{"senha": "[redacted:password]"}'),
-        (json.dumps({"пароль": "hunter2x"}), json.dumps({"пароль": "[redacted:password]"})[:-1] + "}"),
+        (json.dumps({"пароль": "hunter2x"}), json.dumps({"пароль": "[redacted:password]"})),
         (
             "INSERT INTO u (name, password) VALUES ('a', 'p1'), ('b', 'p2');",
             "INSERT INTO u (name, password) VALUES ('a', '[redacted:password]'), ('b', '[redacted:password]');",

@@ -128,6 +128,25 @@ told = {"writable": writable, "changed": ctypes.string_at(area.origin, 8) == byt
 
 
 @pytest.mark.parametrize(
+    "host",
+    [
+        "os.memfd_create = lambda *_: os.open('/absent', os.O_RDONLY)",  # it allows no such file
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, 3 << 20))",  # it has no room for all
+    ],
+)
+def test_a_template_whose_memory_cannot_be_remembered_goes_on_without(host):
+    told = child(f"""
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+{host}
+open_before = len(os.listdir("/proc/self/fd"))
+told = {{"origin": pages.remember() is None, "leaked": len(os.listdir("/proc/self/fd")) - open_before}}
+told["held"] = [each["number"] for each in held] == list(range(20_000))
+""")
+    assert told == {"origin": True, "leaked": 0, "held": True, "parent_unchanged": True}
+
+
+@pytest.mark.parametrize(
     ("line", "taken"),
     [
         ("7f0000100000-7f0000200000 rw-p 00000000 00:00 0", True),
