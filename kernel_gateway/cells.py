@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from kernel_gateway.approvals.queue import Queue
@@ -17,7 +18,8 @@ from kernel_gateway.sessions.turns import Key, Progress, Stop, Turn, Turns
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """`find(principal, id)` and `open(principal)` give a session or raise GatewayError; `close(session, reason)`."""
+    """`find(principal, id)` and `open(principal)` give a session or raise GatewayError; `close(session, reason)`;
+    `room(session)` is a context in which it may have a kernel."""
 
     turns: Turns
     permits: Permits
@@ -25,6 +27,7 @@ class Cells:
     find: Callable[[Principal, str], Session]
     open: Callable[[Principal], Session]
     close: Callable[[Session, str], Awaitable[None]]
+    room: Callable[[Session], AbstractAsyncContextManager[None]]
 
     async def execute(
         self, principal: Principal, request: ExecuteRequest, on_progress: Progress | None, *, detach_on_cancel: bool
@@ -98,7 +101,8 @@ class Cells:
     ) -> Turn:
         async def run(_: Stop) -> ExecuteResult:
             try:
-                return await session.execute(request, turn, lambda: self.permits.redeem(permit, request, session))
+                async with self.room(session):
+                    return await session.execute(request, turn, lambda: self.permits.redeem(permit, request, session))
             finally:
                 if session.cells == 0 and not request.session_id:  # it never had a kernel, and nobody knows its id
                     await self.close(session, "unused")

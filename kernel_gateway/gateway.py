@@ -9,7 +9,7 @@ from typing import Any
 from catalog import Catalog
 from kernel_gateway.approvals.pending import Pending
 from kernel_gateway.approvals.queue import Queue
-from kernel_gateway.audit.events import Searched, SessionClosed, SessionDelegated, SessionOpened
+from kernel_gateway.audit.events import Searched, SessionClosed, SessionDelegated, SessionHibernated, SessionOpened
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.audit.refusals import Refusals
 from kernel_gateway.auth.delegation import delegate, opener
@@ -68,16 +68,21 @@ class Gateway:
         self._turns = Turns(
             settings.answer_ttl_seconds, settings.max_answers, settings.max_answer_bytes, services.clock
         )
-        self._cells = Cells(self._turns, permits, queue, self._session, self._open, self._close)
+        self._cells = Cells(self._turns, permits, queue, self._session, self._open, self._close, self._places.room)
         self._reaper: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Gateway {len(self._places)} sessions, {self._turns!r}>"
 
     async def start(self) -> None:
-        """Sessions come back where a question about their first cell waits: they had no kernel to lose."""
+        """Sessions come back as they were; also one that has only a question about its first cell, which waits."""
+        durable = self._services.durable
+        for session_id, life in (await durable.register.all() if durable is not None else {}).items():
+            self._places.take(Session(session_id, life.owner, self._services, self._settings, life))
         for pending in await self._queue.start():
-            session = Session(pending.terms.session, pending.asker, self._services, self._settings)
+            session = self._places.get(pending.terms.session) or Session(
+                pending.terms.session, pending.asker, self._services, self._settings
+            )
             if pending.terms.state == session.version:
                 self._places.take(session)
             else:
@@ -89,7 +94,10 @@ class Gateway:
             self._reaper.cancel()
         await self._turns.close()
         for session in self._places:
-            await self._close(session, "shutdown")
+            if self._services.durable is None or not session.cells:
+                await self._close(session, "shutdown")
+            else:
+                await self._rest(session, "shutdown")
 
     def ready(self) -> tuple[bool, list[str]]:
         """Whether the service keeps its promises, and where not; then what does no harm, but should be known."""
@@ -254,9 +262,18 @@ class Gateway:
         try:
             await session.close()
         finally:
+            if self._services.durable is not None:
+                await self._services.durable.forget(session.id)
             await self._services.broker.shred_session(session.id)
             if reason != "shutdown":  # what still waits then is there after a restart
                 await self._queue.void(session.id)
+
+    async def _rest(self, session: Session, reason: str) -> None:
+        """Its kernel goes, the session stays."""
+        if await session.hibernate():
+            self._journal.record(SessionHibernated(**self._who(session), reason=reason))
+        elif reason == "shutdown":  # busy, or it cannot be saved: what is committed comes back
+            await session.close()
 
     def _who(self, session: Session) -> dict[str, Any]:
         owner = session.owner
@@ -269,16 +286,19 @@ class Gateway:
         }
 
     async def _reap(self) -> None:
-        """Closes what nobody used for long, and forgets expired answers."""
+        """Lets the kernels of idle sessions go, closes what nobody used for long, and forgets expired answers."""
         while True:
             await asyncio.sleep(self._settings.reap_interval_seconds)
             self._turns.forget_expired()
             await self._queue.forget_expired()
-            oldest = self._services.clock() - self._settings.idle_seconds
+            now = self._services.clock()
             for session in self._places:
                 is_waited_for = self._queue.waits_in(session.id)  # a person may take longer than an idle session has
-                if session.state == "idle" and session.used_at < oldest and not is_waited_for:
-                    try:
+                unused = 0.0 if session.state == "busy" or is_waited_for else now - session.used_at
+                try:
+                    if unused > self._settings.ttl_seconds:
                         await self._close(session, "expired")
-                    except Exception as error:
-                        log.error("closing an idle session failed: %s", places(error))
+                    elif unused > self._settings.idle_seconds and session.seat.is_taken:
+                        await self._rest(session, "idle")
+                except Exception as error:
+                    log.error("ending an idle session failed: %s", places(error))

@@ -111,6 +111,26 @@ class SessionClosed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionHibernated(Event):
+    """Its kernel was let go, its state is kept. `reason` is one word: idle, room, shutdown."""
+
+    kind: ClassVar[str] = "session_hibernated"
+
+    reason: Word = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionRestored(Event):
+    """A new kernel holds what its last one held after `cell`; `rerun` cells ran again, `lost` things are gone."""
+
+    kind: ClassVar[str] = "session_restored"
+
+    cell: Count = 0
+    rerun: Count = 0
+    lost: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CellRan(Event):
     """A cell ended. `claimed` says that `status` and `ename` are what the kernel claims, not what the gateway saw.
 

@@ -135,11 +135,31 @@ class Broker:
 
     async def _serve(self, message: Message, account: Account, cell: Cell) -> tuple[Any, bytes]:
         if message.kind is Kind.CALL:
-            return await self._calls.call(message.head, account, cell), b""
+            return await self._call(message.head, account, cell), b""
         if message.kind is Kind.SEARCH:
             return await self._search.search(message.head, account, cell), b""
         if message.kind is Kind.READ:
             return await self._transfers.read(message.head, account, cell)
         if message.kind is Kind.WRITE:
-            return await self._transfers.write(message.head, message.body, account, cell), b""
+            return await self._write(message, account, cell), b""
         raise GatewayError("invalid", f"a {message.kind.name} is not a request")
+
+    async def _write(self, message: Message, account: Account, cell: Cell) -> Any:
+        handle = message.head.get("handle")
+        if cell.recorded is not None:
+            return cell.recorded.answer("blob_write", handle)
+        value = await self._transfers.write(message.head, message.body, account, cell)
+        cell.notes.value("blob_write", handle, value)
+        return value
+
+    async def _call(self, head: Mapping[str, Any], account: Account, cell: Cell) -> Any:
+        operation, arguments = str(head.get("operation")), head.get("arguments")
+        if cell.recorded is not None:
+            return cell.recorded.answer(operation, arguments)
+        try:
+            value = await self._calls.call(head, account, cell)
+        except GatewayError as error:
+            cell.notes.error(operation, arguments, error)
+            raise
+        cell.notes.value(operation, arguments, value)
+        return value

@@ -1,12 +1,14 @@
 """The places for sessions: so many in all, so many for each caller, and whose each one is. Records nothing."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.limits.exceeded import ExceededError
 from kernel_gateway.sessions.session import Services, Session
 from kernel_gateway.sessions.settings import SessionSettings
 
+RETRY_SECONDS = 5.0  # most cells take less
 _MAX_CLOSED = 10_000  # ids of closed sessions whose owner may still read their transcript
 
 
@@ -17,6 +19,7 @@ class Places:
         self._services, self._settings = services, settings
         self._open: dict[str, Session] = {}
         self._closed: dict[str, tuple[str, str, str, str]] = {}
+        self._starting: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Places {len(self)} taken of {self._settings.max_sessions}>"
@@ -30,6 +33,10 @@ class Places:
 
     def of(self, principal: Principal) -> list[Session]:
         return [session for session in self._open.values() if session.owner.identity == principal.identity]
+
+    def get(self, session_id: str) -> Session | None:
+        """Whoever's it is."""
+        return self._open.get(session_id)
 
     def find(self, principal: Principal, session_id: str) -> Session | None:
         session = self._open.get(session_id)
@@ -62,6 +69,38 @@ class Places:
         self.take(session)
         return session
 
+    @asynccontextmanager
+    async def room(self, session: Session) -> AsyncIterator[None]:
+        """Room for its kernel, for as long as the context: whoever was idle longest hibernates for it.
+
+        Raises ExceededError where nobody is idle.
+        """
+        self._starting.add(session.id)
+        try:
+            if not session.seat.is_taken:
+                mine = [each for each in self.of(session.owner) if self._has_room(each)]
+                settings = self._settings
+                await self._make_room(mine, settings.max_kernels_per_principal, "kernels-per-token", session)
+                everybody = [each for each in self._open.values() if self._has_room(each)]
+                await self._make_room(everybody, settings.max_kernels, "kernels", session)
+            yield
+        finally:
+            self._starting.discard(session.id)
+
+    def _has_room(self, session: Session) -> bool:
+        return session.seat.is_taken or session.id in self._starting
+
+    async def _make_room(self, holders: list[Session], most: int, policy: str, wanted_by: Session) -> None:
+        idle = sorted((each for each in holders if each is not wanted_by), key=lambda session: session.used_at)
+        surplus = len(holders) - most
+        for each in idle:
+            if surplus <= 0:
+                return
+            surplus -= await each.hibernate()
+        if surplus > 0:
+            message = "every kernel there may be is at work; try again when a cell has ended"
+            raise ExceededError(message, policy=policy, quota=most, retry_after=RETRY_SECONDS)
+
     def take(self, session: Session) -> None:
         """Also for one that had its place before a restart."""
         self._open.setdefault(session.id, session)
@@ -76,5 +115,5 @@ class Places:
         return True
 
     def _expires_in(self, session: Session) -> float:
-        """Seconds until an idle session gives up its place, if nobody uses it."""
-        return max(1.0, round(session.used_at + self._settings.idle_seconds - self._services.clock()))
+        """Seconds until a session gives up its place, if nobody uses it."""
+        return max(1.0, round(session.used_at + self._settings.ttl_seconds - self._services.clock()))

@@ -74,7 +74,9 @@ class ExecuteResult:
     `code` and `message` are set where it is an MCP error, `rule` where it is a refusal: what stood against it, for the
     ledger.
 
-    `lost` says what a dead kernel took with it; `truncated` that output went over its cap. Durations in milliseconds.
+    `committed` is the newest cell whose state survives anything; `restored` says that the kernel is another than for the
+    cell before, `rerun` which cells ran again for that, `lost` what could not be had any more. `truncated` says that
+    output went over its cap. Durations in milliseconds.
     """
 
     status: str
@@ -86,6 +88,9 @@ class ExecuteResult:
     error: CellError | None = None
     images: tuple[Image, ...] = ()
     calls: tuple[CallRecord, ...] = ()
+    committed: int | None = None
+    restored: bool = False
+    rerun: tuple[int, ...] = ()
     lost: tuple[str, ...] = ()
     truncated: bool = False
     duration_ms: float = 0.0

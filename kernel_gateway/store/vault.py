@@ -99,6 +99,12 @@ class Vault:
         statement = select(_values.c.name).where(*where).order_by(_values.c.name)
         return await self._database.run(lambda connection: list(connection.execute(statement).scalars()))
 
+    async def holders(self, kind: str) -> list[str]:
+        """The sessions that have a value of this kind."""
+        await self.prepare()
+        statement = select(_values.c.session_id).where(_values.c.kind == kind).distinct()
+        return await self._database.run(lambda connection: list(connection.execute(statement).scalars()))
+
     async def delete(self, session_id: str, kind: str, name: str) -> None:
         await self.prepare()
         await self._database.run(lambda connection: connection.execute(_delete, _at(session_id, kind, name)))

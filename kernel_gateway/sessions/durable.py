@@ -1,0 +1,45 @@
+"""What it takes to keep sessions: where their state, their cells' text and their calls' answers lie."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from kernel_gateway.sessions.answers import Answers
+from kernel_gateway.sessions.life import Life
+from kernel_gateway.sessions.register import Register
+from kernel_gateway.sessions.settings import SessionSettings
+from kernel_gateway.sessions.sources import Sources
+from kernel_gateway.store.checkpoints import Checkpoints
+from kernel_gateway.store.commits import Anchor, Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """One for all sessions. `anchor(session_id)` is its newest commit that the journal knows; `image()` is what kernels are made of;
+    `promptly(work)` does a little work in one transaction."""
+
+    checkpoints: Checkpoints
+    register: Register
+    sources: Sources
+    answers: Answers
+    anchor: Callable[[str], Awaitable[Anchor | None]]
+    image: Callable[[], str]
+    catalog: str
+    settings: SessionSettings
+    promptly: Callable[[Callable[[Connection], None]], Awaitable[None]]
+
+    def mark(self, session_id: str, life: Life) -> Mark:
+        return Mark(
+            organisation=life.owner.organisation,
+            lineage=life.lineage,
+            session_id=session_id,
+            epoch=life.epoch,
+            image=self.image(),
+            catalog=self.catalog,
+        )
+
+    async def forget(self, session_id: str) -> None:
+        """Everything that is kept of it is deleted."""
+        await self.checkpoints.delete(session_id)
+        await self.register.remove(session_id)
