@@ -5,13 +5,9 @@ the database (keys.py): the database alone, or a backup of it, opens nothing. Wh
 with it, so that no row can be moved to another session, kind or name. Without its key a session's values are noise.
 """
 
-import json
 import secrets
 from collections.abc import Callable
-from typing import Protocol
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import (
     Column,
     Connection,
@@ -27,11 +23,9 @@ from sqlalchemy import (
     update,
 )
 
-from kernel_gateway.errors import GatewayError
 from kernel_gateway.store.database import Database
-from kernel_gateway.store.keys import SECRET_BYTES
-
-_NONCE_BYTES = 12  # GCM's own size. Random ones are safe for 2**32 values of one key (NIST SP 800-38D, 8.3)
+from kernel_gateway.store.sealing import Box
+from kernel_gateway.store.wrapping import Secrets, Wrapping
 
 _metadata = MetaData()
 _keys = Table(
@@ -59,17 +53,11 @@ _insert = insert(_values)
 _delete = delete(_values).where(_place)
 
 
-class Secrets(Protocol):
-    """The installation's keys: store.keys.Keys."""
-
-    def secret(self, name: str) -> bytes: ...
-
-
 class Vault:
     """`random(n)` gives n random bytes. Raises GatewayError `internal` where a value was damaged or moved."""
 
     def __init__(self, database: Database, keys: Secrets, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
-        self._database, self._keys, self._random = database, keys, random
+        self._database, self._wrapping = database, Wrapping(keys, random)
         self._has_tables = False
 
     def __repr__(self) -> str:
@@ -79,7 +67,7 @@ class Vault:
         """Makes the tables. Needed before `write` and `read` only: the others see to it. Raises ConfigError where the
         installation's key cannot be used."""
         if not self._has_tables:
-            self._keys.secret("vault")
+            self._wrapping.prepare()
             await self._database.run(_metadata.create_all)
             self._has_tables = True
 
@@ -137,12 +125,12 @@ class Vault:
 
     def write(self, connection: Connection, session_id: str, kind: str, name: str, plaintext: bytes) -> None:
         """As `put`, inside a transaction of somebody else's."""
-        key = self._key(connection, session_id)
-        if key is None:
-            key = self._random(SECRET_BYTES)
-            wrapped = self._seal(self._keys.secret("vault"), key, (session_id,))
+        box = self._box(connection, session_id)
+        if box is None:
+            key, wrapped = self._wrapping.new((session_id,))
             connection.execute(_insert_key, {"session_id": session_id, "wrapped": wrapped})
-        sealed = self._seal(key, plaintext, (session_id, kind, name))
+            box = self._wrapping.box(key)
+        sealed = box.seal(plaintext, (session_id, kind, name))
         if not connection.execute(_update, {**_at(session_id, kind, name), "to": sealed}).rowcount:
             row = {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed}
             connection.execute(_insert, row)
@@ -150,29 +138,17 @@ class Vault:
     def read(self, connection: Connection, session_id: str, kind: str, name: str) -> bytes | None:
         """As `get`, inside a transaction of somebody else's."""
         sealed = connection.execute(_select, _at(session_id, kind, name)).scalar()
-        key = None if sealed is None else self._key(connection, session_id)
-        return None if sealed is None or key is None else _open(key, sealed, (session_id, kind, name))
+        box = None if sealed is None else self._box(connection, session_id)
+        return None if sealed is None or box is None else box.open(sealed, (session_id, kind, name))
 
-    def _key(self, connection: Connection, session_id: str) -> bytes | None:
+    def rewrap(self, connection: Connection) -> int:
+        """Every session's key by the next installation's key: how many."""
+        _metadata.create_all(connection)
+        return self._wrapping.rewrap(connection, _keys, lambda row: (row["session_id"],))
+
+    def _box(self, connection: Connection, session_id: str) -> Box | None:
         wrapped = connection.execute(_select_key, {"of_session_id": session_id}).scalar()
-        return None if wrapped is None else _open(self._keys.secret("vault"), wrapped, (session_id,))
-
-    def _seal(self, key: bytes, plaintext: bytes, belongs_to: tuple[str, ...]) -> bytes:
-        nonce = self._random(_NONCE_BYTES)
-        return nonce + AESGCM(key).encrypt(nonce, plaintext, _written(belongs_to))
-
-
-def _open(key: bytes, sealed: bytes, belongs_to: tuple[str, ...]) -> bytes:
-    try:
-        return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _written(belongs_to))
-    except (InvalidTag, ValueError):
-        message = "a stored value was damaged or moved, or the key `vault` is another; restore both from one backup"
-        raise GatewayError("internal", message) from None
-
-
-def _written(belongs_to: tuple[str, ...]) -> bytes:
-    """A JSON list has one reading, whatever characters the parts hold."""
-    return json.dumps(belongs_to).encode()
+        return None if wrapped is None else self._wrapping.box(self._wrapping.unwrap(wrapped, (session_id,)))
 
 
 def _at(session_id: str, kind: str, name: str) -> dict[str, str]:
