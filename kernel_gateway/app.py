@@ -58,10 +58,15 @@ from kernel_gateway.policy.usable import Usable
 from kernel_gateway.reloading import Reloader
 from kernel_gateway.sandbox.images import present_digest
 from kernel_gateway.served import Served, compiler_of
+from kernel_gateway.sessions.answers import Answers
+from kernel_gateway.sessions.durable import Durable, anchor
 from kernel_gateway.sessions.manifests import manifests
 from kernel_gateway.sessions.pausing import Pausing
-from kernel_gateway.sessions.session import Services
+from kernel_gateway.sessions.register import Register
+from kernel_gateway.sessions.services import Services
+from kernel_gateway.sessions.sources import Sources
 from kernel_gateway.settings import Settings
+from kernel_gateway.store.checkpoints import Checkpoints
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
 from kernel_gateway.store.lives import Lives
@@ -202,6 +207,7 @@ async def running(
             max_per_session=limits.max_handles_per_session,
         )
         vault = Vault(database, keys)
+        register = Register(vault, lives.are_elsewhere)
         effects = Effects(database, vault, clock, limits.effect_retention_seconds, lives.are_elsewhere)
         counted = meter(limits, database, clock, lambda kind: in_force().per_minute(kind))
         stack.push_async_callback(counted.close)
@@ -209,7 +215,7 @@ async def running(
         broker = Broker(
             usable, authorizer, upstreams, handles, journal, redactor, limits, counted, secret, clock, effects=effects
         )
-        await broker.recover()
+        await broker.recover(await register.ids())
 
         shares = Shares(settings.kernels)
 
@@ -238,6 +244,21 @@ async def running(
         )
         stack.push_async_callback(queue.close)
         switch.subscribe(queue.void_soon)
+        checkpoints = Checkpoints(
+            database, keys, store.data / "chunks", store.checkpoints, survives_power_loss=store.survives_power_loss
+        )
+        stack.push_async_callback(checkpoints.close)
+        durable = Durable(
+            checkpoints,
+            register,
+            sources,
+            Answers(database, vault),
+            anchor=partial(anchor, journal),
+            image=lambda: present_digest(settings.sandbox.image),
+            catalog=usable.catalog.digest,
+            settings=settings.sessions,
+            promptly=database.promptly,
+        )
         services = Services(
             take_kernel=pool.take,
             manifest=manifests(usable),
@@ -249,6 +270,7 @@ async def running(
             clock=clock,
             new_id=new_id,
             pausing=Pausing(queue, settings.approvals, redactor.redact, digest),
+            durable=durable,
         )
         max_calls, mac_key = limits.max_calls_per_cell, keys.secret("approvals")
         permits = Permits(

@@ -120,6 +120,20 @@ class SessionHibernated(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpointed(Event):
+    """The state of a session after `cell` is stored: its `seq`-th commit, `digest` (keyed) names it. It added `bytes`;
+    `lost` of its variables could not be stored. Whatever is stored besides is refused where it is older."""
+
+    kind: ClassVar[str] = "checkpointed"
+
+    cell: Count = 0
+    seq: Count = 0
+    digest: Digest = ""
+    bytes: Count = 0
+    lost: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRestored(Event):
     """A new kernel holds what its last one held after `cell`; `rerun` cells ran again, `lost` things are gone."""
 

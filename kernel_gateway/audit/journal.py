@@ -147,6 +147,19 @@ class Journal:
 
         return await self._run(read)
 
+    async def newest(self, session_id: str, kind: str) -> dict[str, Any] | None:
+        """The session's last event of this kind, as `transcript` shows it; None where the ledger has none any more."""
+        await self.flush()
+        first_kept = select(func.min(segments.c.first_seq)).scalar_subquery()
+        of_kind = (events.c.session_id == session_id, events.c.kind == kind, events.c.seq >= first_kept)
+        statement = select(events).where(*of_kind).order_by(events.c.seq.desc()).limit(1)
+
+        def read(connection: Connection) -> dict[str, Any] | None:
+            row = connection.execute(statement).mappings().first()
+            return None if row is None else {name: row[name] for name in _SHOWN} | json.loads(row["body"])
+
+        return await self._run(read)
+
     async def close(self) -> None:
         """Commits what is left; the database stays open. Raises as `flush` does."""
         self._closed = True

@@ -1,7 +1,7 @@
 """The inner door itself: a message in, a message out, whatever happens between."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from kernel_ext.wire import Kind, Message
@@ -94,10 +94,10 @@ class Broker:
         assert operation is not None
         return self._permission.foresee(operation, principal, account)
 
-    async def recover(self) -> None:
-        """Before the first cell: what an earlier life left open goes into the journal. No session outlives the gateway
-        yet, so no stored answer does."""
-        for effect in await self._services.effects.recover() if self._services.effects else ():
+    async def recover(self, alive: Collection[str] = ()) -> None:
+        """Before the first cell: what an earlier life left open goes into the journal. `alive` are the sessions that
+        outlived it; the stored answers of all others are shredded."""
+        for effect in await self._services.effects.recover(alive) if self._services.effects else ():
             self._services.journal.record(
                 EffectLeft(
                     organisation=effect.organisation,

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from kernel_gateway.audit.events import Checkpointed
+from kernel_gateway.audit.journal import Journal
 from kernel_gateway.sessions.answers import Answers
 from kernel_gateway.sessions.life import Life
 from kernel_gateway.sessions.register import Register
@@ -12,6 +14,12 @@ from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.sessions.sources import Sources
 from kernel_gateway.store.checkpoints import Checkpoints
 from kernel_gateway.store.commits import Anchor, Mark
+
+
+async def anchor(journal: Journal, session_id: str) -> Anchor | None:
+    """What the journal says of the session's newest commit."""
+    event = await journal.newest(session_id, Checkpointed.kind)
+    return None if event is None else Anchor(event["seq"], event["digest"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,16 @@ class Register:
     def __repr__(self) -> str:
         return f"<Register in {self._vault!r}>"
 
+    async def ids(self) -> list[str]:
+        return [each for each in await self._vault.holders(_KIND) if not self._are_elsewhere(each)]
+
     async def all(self) -> dict[str, Life]:
         """Those that nobody else has, by id, in the order of their opening."""
         found = {}
-        for session_id in await self._vault.holders(_KIND):
-            if not self._are_elsewhere(session_id):
-                raw = await self._vault.get(session_id, _KIND, _NAME)
-                if raw is not None:
-                    found[session_id] = Life.read(raw)
+        for session_id in await self.ids():
+            raw = await self._vault.get(session_id, _KIND, _NAME)
+            if raw is not None:
+                found[session_id] = Life.read(raw)
         return dict(sorted(found.items(), key=lambda each: each[1].opened_at))
 
     async def put(self, session_id: str, life: Life) -> None:
