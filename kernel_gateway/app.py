@@ -61,6 +61,7 @@ from kernel_gateway.served import Served, compiler_of
 from kernel_gateway.sessions.manifests import manifests
 from kernel_gateway.sessions.pausing import Pausing
 from kernel_gateway.sessions.session import Services
+from kernel_gateway.sessions.sources import Sources
 from kernel_gateway.settings import Settings
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
@@ -238,6 +239,7 @@ async def running(
         )
         stack.push_async_callback(queue.close)
         switch.subscribe(queue.void_soon)
+        sources = Sources(database, vault, redactor.redact, settings.sessions.source)
         services = Services(
             take_kernel=pool.take,
             manifest=manifests(usable),
@@ -248,6 +250,7 @@ async def running(
             digest=digest,
             clock=clock,
             new_id=new_id,
+            keep_source=sources.keep,
             pausing=Pausing(queue, settings.approvals, redactor.redact, digest),
         )
         max_calls, mac_key = limits.max_calls_per_cell, keys.secret("approvals")
@@ -263,10 +266,12 @@ async def running(
             permits,
             queue,
             counted,
+            sources,
             unsafe=warning,
             notices=lambda: reloader.notices() + queue.notices(),
         )
         await gateway.start()
+        await sources.recover(lives.are_elsewhere)
         lives.keep(session.id for session in gateway.live())
         stack.push_async_callback(gateway.close)
         grace_seconds = settings.switch.grace_seconds

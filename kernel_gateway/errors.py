@@ -27,6 +27,7 @@ CODES: dict[str, Code] = {
     "invalid": Code(400, False, Acts.CALLER),
     "approval_required": Code(403, False, Acts.CALLER),
     "not_found": Code(404, False, Acts.CALLER),
+    "not_available": Code(404, False, Acts.CALLER),
     "conflict": Code(409, False, Acts.CALLER),
     "limited": Code(429, True, Acts.LATER),
     "busy": Code(429, True, Acts.LATER),

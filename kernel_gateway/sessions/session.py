@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,6 +49,7 @@ class Services:
     digest: Callable[[str, bytes], str]
     clock: Callable[[], float]
     new_id: Callable[[str], str]
+    keep_source: Callable[[Cell, str], Coroutine[None, None, bool]]
     pausing: Pausing | None = None  # without it nobody can be asked, and what needs an approval is refused
 
 
@@ -60,20 +61,18 @@ class Session:
         self.grant, self.asker = self.owner.scopes, self.owner
         self._services, self._settings = services, settings
         self.opened_at = self.used_at = services.clock()
-        self.cells = 0
+        self.cells, self.last_cell_id = 0, ""
         self.helpers: dict[str, Any] = {}
-        self._kernels_lost = 0
         self.account = Account(session_id=id_, organisation=owner.organisation)
         self._kernel: Kernel | None = None
         self._cell: Cell | None = None
         self._stop: Stop | None = None
         self._halted = ""
-        self._kernel_began_at = 1
+        self._kernel_began_at, self._kernels_lost = 1, 0
         self._requests: set[asyncio.Future[Message]] = set()
         self._lost: tuple[str, ...] = ()
         self._turn = asyncio.Lock()
-        self._waiting = 0
-        self._closed = False
+        self._waiting, self._closed = 0, False
 
     def __repr__(self) -> str:
         return f"<Session {self.id} of {self.owner.subject}: {self.cells} cells, {self.state}>"
@@ -221,12 +220,13 @@ class Session:
             self._refuse_off()
             if turn.stop.done():
                 return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
-            self.cells += 1
+            self.cells, self.last_cell_id = self.cells + 1, cell.cell_id
             cell.is_shared = self.cells > self._kernel_began_at
             remember(self.helpers, permit.definitions)
             started = services.clock()
             self._cell, self._stop, self._halted = cell, turn.stop, ""
             turn.deadline = Deadline(request.timeout_seconds)
+            keeping = asyncio.create_task(services.keep_source(cell, request.code))  # while the kernel is at work
             try:
                 outcome = await kernel.run(request.code, turn.deadline, turn.stop)
             finally:
@@ -245,6 +245,8 @@ class Session:
         result = result_of(cell, outcome, lost, duration_ms)
         services.record(event_of(self.owner, cell, request.code, outcome, result, services.digest, services.clock()))
         await services.flush()
+        if not await keeping:
+            raise GatewayError("internal", "the cell's text cannot be written; the operator must look at the database")
         return result
 
     def _new_cell(self, permit: Permit, request: ExecuteRequest, turn: Turn) -> Cell:
@@ -264,6 +266,8 @@ class Session:
             approver=permit.approver,
             approval_id=permit.claims.id if permit.claims is not None else "",
             ask=ask if pausing is not None else None,
+            author=request.author,
+            parent_id=self.last_cell_id,
         )
         if request.request_id:
             cell.origin = Origin.of_request(request.session_id, _EPOCH, request.code, request.request_id)

@@ -1,5 +1,7 @@
 """The `[sessions]` section: how many, how long, how large."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from kernel_gateway.config import Section
@@ -27,3 +29,5 @@ class SessionSettings(Section):
     max_answer_bytes: int = Field(64 * 1024 * 1024, ge=1024)
     """The same in bytes of text and pictures: room for some thirty full answers."""
     reap_interval_seconds: float = Field(15.0, gt=0)
+    source: Literal["kept", "digest-only"] = "kept"
+    """Whether the text of cells is kept, encrypted, while their session lives; else none is shown or run again."""

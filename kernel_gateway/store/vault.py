@@ -54,6 +54,9 @@ _of_session = _keys.c.session_id == bindparam("of_session_id")
 _select_key = select(_keys.c.wrapped).where(_of_session)
 _insert_key = insert(_keys)
 _select = select(_values.c.sealed).where(_place)
+_select_kind = select(_values.c.name, _values.c.sealed).where(
+    _values.c.session_id == bindparam("of_session_id"), _values.c.kind == bindparam("of_kind")
+)
 _update = update(_values).where(_place).values(sealed=bindparam("to"))
 _insert = insert(_values)
 _delete = delete(_values).where(_place)
@@ -91,6 +94,17 @@ class Vault:
     async def get(self, session_id: str, kind: str, name: str) -> bytes | None:
         await self.prepare()
         return await self._database.run(lambda connection: self.read(connection, session_id, kind, name))
+
+    async def all(self, session_id: str, kind: str) -> dict[str, bytes]:
+        """Every value of `kind`, by its name."""
+        await self.prepare()
+
+        def read(connection: Connection) -> dict[str, bytes]:
+            key = self._key(connection, session_id)
+            rows = connection.execute(_select_kind, {"of_session_id": session_id, "of_kind": kind}).all()
+            return {} if key is None else {name: _open(key, sealed, (session_id, kind, name)) for name, sealed in rows}
+
+        return await self._database.run(read)
 
     async def names(self, session_id: str, kind: str) -> list[str]:
         """In alphabetical order."""
@@ -131,21 +145,30 @@ class Vault:
 
     def write(self, connection: Connection, session_id: str, kind: str, name: str, plaintext: bytes) -> None:
         """As `put`, inside a transaction of somebody else's."""
-        key = self._key(connection, session_id)
-        if key is None:
-            key = self._random(SECRET_BYTES)
-            wrapped = self._seal(self._keys.secret("vault"), key, (session_id,))
-            connection.execute(_insert_key, {"session_id": session_id, "wrapped": wrapped})
-        sealed = self._seal(key, plaintext, (session_id, kind, name))
+        sealed = self._seal(self._made_key(connection, session_id), plaintext, (session_id, kind, name))
         if not connection.execute(_update, {**_at(session_id, kind, name), "to": sealed}).rowcount:
             row = {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed}
             connection.execute(_insert, row)
+
+    def add(self, connection: Connection, session_id: str, kind: str, name: str, plaintext: bytes) -> None:
+        """As `write`, of a name that is not there: with one statement less."""
+        sealed = self._seal(self._made_key(connection, session_id), plaintext, (session_id, kind, name))
+        connection.execute(_insert, {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed})
 
     def read(self, connection: Connection, session_id: str, kind: str, name: str) -> bytes | None:
         """As `get`, inside a transaction of somebody else's."""
         sealed = connection.execute(_select, _at(session_id, kind, name)).scalar()
         key = None if sealed is None else self._key(connection, session_id)
         return None if sealed is None or key is None else _open(key, sealed, (session_id, kind, name))
+
+    def _made_key(self, connection: Connection, session_id: str) -> bytes:
+        """The session's key, made where it has none."""
+        if (key := self._key(connection, session_id)) is not None:
+            return key
+        key = self._random(SECRET_BYTES)
+        wrapped = self._seal(self._keys.secret("vault"), key, (session_id,))
+        connection.execute(_insert_key, {"session_id": session_id, "wrapped": wrapped})
+        return key
 
     def _key(self, connection: Connection, session_id: str) -> bytes | None:
         wrapped = connection.execute(_select_key, {"of_session_id": session_id}).scalar()
