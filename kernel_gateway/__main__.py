@@ -177,11 +177,16 @@ def _add_operating(every: _Commands, command: Callable[..., argparse.ArgumentPar
     part.add_argument("--role", metavar="NAME", help="callers in this role alone")
     part.add_argument("--front-end", metavar="NAME", help="one way in alone: mcp, stdio or rest")
     switch.add_argument("--reason", default="", metavar="TEXT", help="one line that whoever is refused reads")
-    sessions = every.add_parser("sessions", help="list the sessions of a gateway that runs, or show one")
+    sessions = every.add_parser("sessions", help="list, show or export the sessions of a gateway that runs")
     verbs = sessions.add_subparsers(required=True, metavar="VERB", help="what to do with them")
     listed = command("list", operating.sessions_list, "list everybody's open sessions", among=verbs)
     shown = command("show", operating.sessions_show, "show one session and its transcript", among=verbs)
     shown.add_argument("id", metavar="ID", type=_listed_id, help="as `sessions list` shows it")
+    exported = command("export", operating.sessions_export, "write one open session as a notebook", among=verbs)
+    exported.add_argument("id", metavar="ID", type=_listed_id, help="as `sessions list` shows it")
+    exported.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="F.ipynb", help="a file that is not there"
+    )
     approvals = every.add_parser("approvals", help="answer what waits for another person, of callers on stdio")
     verbs = approvals.add_subparsers(required=True, metavar="VERB", help="list, approve or deny")
     waiting = command("list", operating.approvals_list, "show what waits: the question and the code", among=verbs)
@@ -190,7 +195,7 @@ def _add_operating(every: _Commands, command: Callable[..., argparse.ArgumentPar
         decided.append(command(verb, operating.approvals_decide, f"{verb} one of them", among=verbs))
         decided[-1].add_argument("id", metavar="ID", type=_listed_id, help="as `approvals list` shows it")
         decided[-1].set_defaults(decision=verb)
-    for each in (switch, listed, shown, waiting, *decided):
+    for each in (switch, listed, shown, exported, waiting, *decided):
         each.add_argument("--json", action="store_true", help="one object, for programs")
 
 

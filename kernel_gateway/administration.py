@@ -110,13 +110,22 @@ class Administration:
     async def session(self, principal: Principal, session_id: str) -> dict[str, Any]:
         """With its transcript, which is metadata. Raises GatewayError not_found."""
         self._decide(principal)
-        found = next((each for each in self._gateway.live() if each.id == session_id), None)
-        if found is None:
-            raise GatewayError("not_found", "no such session is open; `kernel-gateway sessions list` shows them")
-        return {**_whose(found), "transcript": await self._journal.transcript(session_id)}
+        return {**_whose(self._live(session_id)), "transcript": await self._journal.transcript(session_id)}
+
+    async def source(self, principal: Principal, session_id: str) -> dict[str, str]:
+        """The text of the cells of anybody's session, redacted, by their ids. Raises GatewayError not_found,
+        not_available."""
+        self._decide(principal)
+        return await self._gateway.source_of(self._live(session_id), principal)
 
     async def close(self) -> None:
         await asyncio.gather(*self._halting.values(), return_exceptions=True)
+
+    def _live(self, session_id: str) -> Session:
+        found = next((each for each in self._gateway.live() if each.id == session_id), None)
+        if found is None:
+            raise GatewayError("not_found", "no such session is open; `kernel-gateway sessions list` shows them")
+        return found
 
     def _decide(self, principal: Principal) -> None:
         decision = self._authorizer.decide(Request(principal, "admin", "", SCOPE, Context.outside(self._clock())))

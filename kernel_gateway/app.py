@@ -244,6 +244,7 @@ async def running(
         )
         stack.push_async_callback(queue.close)
         switch.subscribe(queue.void_soon)
+        sources = Sources(database, vault, redactor.redact, settings.sessions.source)
         checkpoints = Checkpoints(
             database, keys, store.data / "chunks", store.checkpoints, survives_power_loss=store.survives_power_loss
         )
@@ -269,6 +270,7 @@ async def running(
             digest=digest,
             clock=clock,
             new_id=new_id,
+            keep_source=sources.keep,
             pausing=Pausing(queue, settings.approvals, redactor.redact, digest),
             durable=durable,
         )
@@ -285,10 +287,12 @@ async def running(
             permits,
             queue,
             counted,
+            sources,
             unsafe=warning,
             notices=lambda: reloader.notices() + queue.notices(),
         )
         await gateway.start()
+        await sources.recover(lives.are_elsewhere)
         lives.keep(session.id for session in gateway.live())
         stack.push_async_callback(gateway.close)
         grace_seconds = settings.switch.grace_seconds

@@ -27,6 +27,7 @@ from kernel_gateway.sessions.places import Places
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
 from kernel_gateway.sessions.session import Services, Session
 from kernel_gateway.sessions.settings import SessionSettings
+from kernel_gateway.sessions.sources import Sources
 from kernel_gateway.sessions.summary import summary
 from kernel_gateway.sessions.turns import Progress, Turns
 
@@ -56,6 +57,7 @@ class Gateway:
         permits: Permits,
         queue: Queue,
         meter: Meter,
+        sources: Sources,
         *,
         unsafe: str = "",
         notices: Callable[[], list[str]] = list,
@@ -63,7 +65,7 @@ class Gateway:
         self._usable, self._authorizer, self._services = usable, authorizer, services
         self._journal, self._settings, self._meter = journal, settings, meter
         self._unsafe, self._notices = unsafe, notices
-        self._queue = queue
+        self._queue, self._sources = queue, sources
         self._places, self._refusals = Places(services, settings), Refusals(journal.record)
         self._turns = Turns(
             settings.answer_ttl_seconds, settings.max_answers, settings.max_answer_bytes, services.clock
@@ -209,6 +211,20 @@ class Gateway:
                 self._session(principal, session_id)
         await self._journal.flush()
         return await self._journal.transcript(session_id)
+
+    async def source(self, principal: Principal, session_id: str) -> dict[str, str]:
+        """The text of the cells of an open session, redacted, by their ids. Raises GatewayError not_available too."""
+        with self._asked(principal, "read", session_id):
+            session = self._session(principal, session_id)
+        return await self.source_of(session, principal)
+
+    async def source_of(self, session: Session, reader: Principal) -> dict[str, str]:
+        """As `source`, for whoever was allowed to read it. Who did is written down."""
+        shown = await self._sources.shown(session.id)
+        who = {"subject": reader.subject, "client": reader.client}
+        self._journal.record(SourceShown(**{**self._who(session), **who}, reason="exported"))
+        await self._journal.flush()
+        return shown
 
     async def interrupt(self, principal: Principal, session_id: str) -> bool:
         """False where no cell runs."""

@@ -57,6 +57,21 @@ async def sessions_show(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+async def sessions_export(settings: Settings, options: argparse.Namespace) -> int:
+    """One session as a notebook. A file that is there is left alone."""
+    (notebook, *_) = await ask(settings, "GET", f"/v1/sessions/{options.id}/notebook")
+    try:
+        with options.output.open("x", encoding="utf-8") as file:
+            options.output.chmod(0o600)  # it holds what an agent wrote
+            json.dump(notebook, file, indent=1)
+            file.write("\n")
+    except OSError as error:
+        raise ConfigError(f"cannot write `{options.output}`: {error.strerror}; name another file") from None
+    code = sum(cell["cell_type"] == "code" for cell in notebook["cells"])
+    print(json.dumps({"file": str(options.output), "cells": code}) if options.json else f"{code} cells")
+    return 0
+
+
 async def approvals_list(settings: Settings, options: argparse.Namespace) -> int:
     """What waits for another person, of the callers on stdio."""
     found = [each for answer in await ask(settings, "GET", APPROVALS) for each in answer["approvals"]]

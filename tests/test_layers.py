@@ -32,6 +32,7 @@ LAYERS = [
     "kernel_gateway.administration",
     "kernel_gateway.attacks",
     "kernel_gateway.check",
+    "notebooks",
     "kernel_gateway.frontends",
     "kernel_gateway.reference",
     "kernel_gateway.settings",
@@ -69,7 +70,9 @@ def imports(path):
             yield from (name if layer(name) != layer(node.module) else node.module for name in names)
 
 
-MODULES = sorted(p for top in ("catalog", "kernel_ext", "kernel_gateway") for p in (ROOT / top).rglob("*.py"))
+MODULES = sorted(
+    p for top in ("catalog", "kernel_ext", "kernel_gateway", "notebooks") for p in (ROOT / top).rglob("*.py")
+)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -33,9 +33,10 @@ MEDIA_TYPES = frozenset(
     }
 )
 OTHER_MEDIA = "other"
+STREAMS = frozenset({"stdout", "stderr", "error"})  # outputs that have no media type
 
 Bound = Callable[[Any], Any]
-Output = tuple[str, int, str]
+Output = tuple[str, int, str, str]
 
 
 def matching(pattern: str, otherwise: Callable[[str], str] = lambda _: INVALID) -> Bound:
@@ -74,7 +75,8 @@ def moment(value: Any) -> float | None:
 
 
 def outputs(value: Any) -> tuple[Output, ...]:
-    return tuple((_media_type(mime), count(size), _digest(digest)) for mime, size, digest in tuple(value)[:MAX_OUTPUTS])
+    first = tuple(value)[:MAX_OUTPUTS]
+    return tuple((_output(kind), count(size), _digest(exact), _digest(steady)) for kind, size, exact, steady in first)
 
 
 def _finite(value: Any) -> float:
@@ -90,7 +92,7 @@ def _hashed(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-_media_type = one_of(MEDIA_TYPES, OTHER_MEDIA)
+_output = one_of(MEDIA_TYPES | STREAMS, OTHER_MEDIA)
 _digest = matching(r"[0-9a-f]{32,64}")
 
 # The issuer chooses these, in claims that may be addresses, URLs without a query, or ids with separators.

@@ -1,7 +1,7 @@
 """What can be written down: typed events of metadata. Never arguments, values, source, messages or URLs.
 
 Every field is bounded when the event is made (see bounds.py), so an event that exists is safe to store and to show.
-All fields are keywords; a count is an integer, a duration is in milliseconds, an absent thing is "" or 0.
+All fields are keywords; a duration is in milliseconds, an absent thing is "" or 0.
 """
 
 import json
@@ -120,6 +120,15 @@ class SessionHibernated(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceShown(Event):
+    """`subject` took the text of a session's cells; `reason` is exported or replayed."""
+
+    kind: ClassVar[str] = "source_shown"
+
+    reason: Word = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpointed(Event):
     """The state of a session after `cell` is stored: its `seq`-th commit, `digest` (keyed) names it. It added `bytes`;
     `lost` of its variables could not be stored. Whatever is stored besides is refused where it is older."""
@@ -148,14 +157,17 @@ class SessionRestored(Event):
 class CellRan(Event):
     """A cell ended. `claimed` says that `status` and `ename` are what the kernel claims, not what the gateway saw.
 
-    `approver` is auto, user or person, and `approval_id` names what it used up, where that was anything.
-    `source_digest` and the digest in each of `outputs` (media type, bytes, digest) are keyed.
+    `approver` is auto, user or person, and `approval_id` names what it used up. `author` is agent or person; it began
+    with the state after the cell `parent_id`. Digests are keyed; each of `outputs` is (media type, stdout, stderr or
+    error; bytes; digest; digest of what another run would show again).
     """
 
     kind: ClassVar[str] = "cell_ran"
 
     cell: Count = 0
     cell_id: Id = ""
+    parent_id: Id = ""
+    author: Word = ""
     source_digest: Digest = ""
     status: Status = ""
     ename: ErrorName = ""
@@ -173,7 +185,7 @@ class CellRan(Event):
 class OperationCalled(Event):
     """A cell called an operation: what was decided, by which rule, and what came of it.
 
-    `status` is "ok" or an error code; `http_status` is 0 where the upstream gave none.
+    `approver` agreed to it: auto, user or person. `status` is "ok" or an error code; `http_status` may be 0.
     """
 
     kind: ClassVar[str] = "operation_called"
@@ -184,6 +196,7 @@ class OperationCalled(Event):
     effect: EffectName = ""
     decision: Verdict = ""
     rule: Rule = ""
+    approver: Word = ""
     status: Status = ""
     http_status: HttpStatus = 0
     duration_ms: Milliseconds = 0.0

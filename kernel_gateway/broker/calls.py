@@ -191,6 +191,7 @@ class Calls:
                 effect=entry.effect,
                 decision=entry.decision,
                 rule=entry.rule,
+                approver=entry.approver,
                 status=entry.status,
                 http_status=entry.http_status,
                 duration_ms=duration_ms,

@@ -44,7 +44,8 @@ class Cell:
     `calls` counts the allowed calls, `writes` those of them that may change something, `requests` every message of any
     kind, `tally` what they used and reserved. A call has its place among the records from its start, so that they
     stand in the order in which the cell asked, whichever ends first. `origin` is where the caller named the request:
-    then the keys of its mutations come from it, else from the cell.
+    then the keys of its mutations come from it, else from the cell. `author` is agent or person, `parent_id` the cell
+    whose state it begins with.
     """
 
     principal: Principal
@@ -65,8 +66,15 @@ class Cell:
     unanswered: list[str] = field(default_factory=list)
     notes: Notes = field(default_factory=Notes, repr=False)
     recorded: Recorded | None = field(default=None, repr=False)
+    author: str = "agent"
+    parent_id: str = ""
     _made: dict[str, int] = field(default_factory=dict, repr=False)
     _places: list[CallRecord | None] = field(default_factory=list, repr=False)
+
+    @property
+    def keyed_by(self) -> Origin:
+        """What the keys of its mutations come from."""
+        return self.origin or Origin(self.session_id, 0, self.cell_id)
 
     @property
     def records(self) -> list[CallRecord]:

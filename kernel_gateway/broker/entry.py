@@ -13,6 +13,7 @@ class Entry:
     effect: str = ""
     decision: str = "deny"
     rule: str = "unknown_operation"
+    approver: str = ""
     status: str = "internal"
     http_status: int = 0
     request_bytes: int = 0

@@ -10,7 +10,7 @@ from kernel_gateway.broker.cell import Cell
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.limits.effect import Effect
 from kernel_gateway.limits.effects import Effects, unknown_message
-from kernel_gateway.limits.idempotency import Origin, argument_digest, derived_key, upstream_key
+from kernel_gateway.limits.idempotency import argument_digest, derived_key, upstream_key
 from kernel_gateway.upstreams.base import UpstreamAnswer, UpstreamError
 
 _KEY_HEADER = "idempotency-key"
@@ -37,8 +37,7 @@ class Mutations:
         if given is not None:
             return await self._perform(self._effects, operation, arguments, digest, given, cell, send, read)
         ordinal = cell.ordinals.take(operation.id, digest)
-        origin = cell.origin or Origin(cell.session_id, 0, cell.cell_id)
-        key = derived_key(self._secret, origin, operation.id, digest, ordinal)
+        key = derived_key(self._secret, cell.keyed_by, operation.id, digest, ordinal)
         try:
             return await self._perform(self._effects, operation, arguments, digest, key, cell, send, read)
         except BaseException:

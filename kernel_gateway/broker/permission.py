@@ -38,7 +38,7 @@ class Permission:
             entry.rule = "plan"
             raise
         _count(operation, account, cell, 1)
-        entry.decision = "deny" if decision.approver else "allow"
+        entry.decision, entry.approver = ("deny", "") if decision.approver else ("allow", cell.approver)
         return decision
 
     def foresee(self, operation: Operation, principal: Principal, account: Account) -> Decision:
@@ -77,7 +77,7 @@ class Permission:
         decision = self._decide(operation, arguments, account, cell, entry, approver)
         _count(operation, account, cell, 1)
         insist(decision)
-        entry.decision = "allow"
+        entry.decision, entry.approver = "allow", approver
         return decision
 
     def _decide(

@@ -33,6 +33,7 @@ from kernel_gateway.frontends.body import read
 from kernel_gateway.frontends.handler import Door, Handler, NotFound
 from kernel_gateway.frontends.rest import SESSION_ID
 from kernel_gateway.frontends.switch import ROUTE, Operators, SwitchHandler
+from notebooks.export import notebook
 
 POLICY, EXPLAIN = "/v1/policy", "/v1/policy/explain"
 ISSUER = "urn:kernel-gateway:admin"
@@ -46,6 +47,8 @@ class Administrators(Operators, Protocol):
     async def sessions(self, principal: Principal, /) -> list[dict[str, Any]]: ...
 
     async def session(self, principal: Principal, session_id: str, /) -> dict[str, Any]: ...
+
+    async def source(self, principal: Principal, session_id: str, /) -> dict[str, str]: ...
 
     async def policy(self, principal: Principal, /) -> dict[str, Any]: ...
 
@@ -82,6 +85,18 @@ class AdminSessions(AdminHandler):
             self.reply(await self.operators.session(self.principal, session_id))
         else:
             self.reply({"sessions": await self.operators.sessions(self.principal)})
+
+
+class AdminNotebook(AdminSessions):
+    """As over the port, of anybody's session."""
+
+    route = "/v1/sessions/{id}/notebook"
+
+    async def get(self, session_id: str | None) -> None:
+        assert session_id
+        sources = await self.operators.source(self.principal, session_id)
+        session = await self.operators.session(self.principal, session_id)
+        self.reply(notebook(session_id, session["transcript"], sources))
 
 
 class AdminPolicy(AdminHandler):
@@ -149,6 +164,7 @@ def admin_application(door: Door, operators: Administrators, gateway: Approvals,
     routes: list[Any] = [
         (ROUTE, AdminSwitch, arguments),
         (rf"/v1/sessions(?:/{SESSION_ID})?", AdminSessions, arguments),
+        (rf"/v1/sessions/{SESSION_ID}/notebook", AdminNotebook, arguments),
         (POLICY, AdminPolicy, arguments),
         (EXPLAIN, AdminExplain, arguments),
         (APPROVALS, AdminApprovals, approving),

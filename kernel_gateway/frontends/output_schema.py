@@ -24,6 +24,7 @@ STATUS_OF_CODE = {
     "conflict": "invalid",
     "too_large": "invalid",
     "not_found": "not_found",
+    "not_available": "not_found",
     "limited": "limited",
     "busy": "busy",
     "deadline": "timeout",

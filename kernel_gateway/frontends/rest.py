@@ -10,6 +10,7 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends.body import read
 from kernel_gateway.frontends.handler import Door, Handler
+from notebooks.export import notebook
 
 T = TypeVar("T")
 SESSION_ID = r"([A-Za-z0-9_-]{1,128})"
@@ -31,6 +32,8 @@ class Sessions(Protocol):
     async def interrupt(self, principal: Principal, session_id: str, /) -> Any: ...
 
     async def transcript(self, principal: Principal, session_id: str, /) -> list[dict[str, Any]]: ...
+
+    async def source(self, principal: Principal, session_id: str, /) -> dict[str, str]: ...
 
 
 class Wanted(BaseModel):
@@ -99,6 +102,20 @@ class Transcript(RestHandler):
         await self.finish("".join(json.dumps(event) + "\n" for event in events))
 
 
+class Notebook(RestHandler):
+    """An .ipynb: nbformat 4.5. Its text is the agent's, redacted."""
+
+    route = "/v1/sessions/{id}/notebook"
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"GET": ("kernel.read",)}
+
+    async def get(self, session_id: str) -> None:
+        sources = await self.mine(self.gateway.source(self.principal, session_id))
+        events = await self.mine(self.gateway.transcript(self.principal, session_id))
+        self.set_header("Content-Disposition", f'attachment; filename="{session_id}.ipynb"')
+        self.set_header("Content-Type", "application/x-ipynb+json")
+        await self.finish(json.dumps(notebook(session_id, events, sources)))
+
+
 class Interrupt(RestHandler):
     route = "/v1/sessions/{id}/interrupt"
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"POST": ("kernel.execute",)}
@@ -114,5 +131,6 @@ def routes(door: Door, gateway: Sessions) -> list[tuple[str, type[RestHandler], 
         (r"/v1/sessions", SessionList, arguments),
         (rf"/v1/sessions/{SESSION_ID}", SessionItem, arguments),
         (rf"/v1/sessions/{SESSION_ID}/transcript", Transcript, arguments),
+        (rf"/v1/sessions/{SESSION_ID}/notebook", Notebook, arguments),
         (rf"/v1/sessions/{SESSION_ID}/interrupt", Interrupt, arguments),
     ]

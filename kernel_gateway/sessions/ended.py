@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 
-from kernel_gateway.audit.bounds import MAX_OUTPUTS
+from kernel_gateway.audit.bounds import MAX_OUTPUTS, Output
 from kernel_gateway.audit.events import CellRan
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Cell
 from kernel_gateway.kernels.kernel import Outcome
-from kernel_gateway.kernels.outputs import without_ansi
+from kernel_gateway.kernels.outputs import Outputs, without_ansi
 from kernel_gateway.sessions.restoring import News
 from kernel_gateway.sessions.result import CellError, ExecuteResult, Image
+from kernel_gateway.sessions.steady import steady
 
 
 def result_of(cell: Cell, outcome: Outcome, news: News, duration_ms: float, committed: int | None) -> ExecuteResult:
@@ -59,19 +60,36 @@ def event_of(
         session_id=cell.session_id,
         cell=cell.number,
         cell_id=cell.cell_id,
+        parent_id=cell.parent_id,
+        author=cell.author,
         source_digest=digest(organisation, code.encode()),
         status=outcome.status,
         ename=result.error.ename if result.error and outcome.status == "error" else "",
         duration_ms=result.duration_ms,
         stdout_bytes=outputs.stdout_bytes,
         stderr_bytes=outputs.stderr_bytes,
-        outputs=tuple(
-            (each.mime, each.size_bytes, digest(organisation, each.content)) for each in outputs.shown[:MAX_OUTPUTS]
-        ),
+        outputs=_shown(outputs, lambda content: digest(organisation, content)),
         calls=len(cell.records),
         approver=cell.approver,
         approval_id=cell.approval_id,
         claimed=outcome.status in ("ok", "error"),
+    )
+
+
+def _shown(outputs: Outputs, digest: Callable[[bytes], str]) -> tuple[Output, ...]:
+    """Every output by its kind, size and digests; the second is short, for it is only compared within a replay."""
+
+    def entry(kind: str, size: int, content: bytes, *, is_text: bool) -> Output:
+        exact = digest(content)
+        same = steady(content.decode(errors="replace")).encode() if is_text else content
+        return kind, size, exact, (exact if same == content else digest(same))[:32]
+
+    texts = [("stdout", outputs.stdout), ("stderr", outputs.stderr), ("error", ": ".join((outputs.error or ())[:2]))]
+    streams = [entry(kind, len(text.encode()), text.encode(), is_text=True) for kind, text in texts if text]
+    displays = outputs.shown[: MAX_OUTPUTS - len(streams)]
+    return (
+        *streams,
+        *(entry(each.mime, each.size_bytes, each.content, is_text=each.mime == "text/plain") for each in displays),
     )
 
 

@@ -55,6 +55,7 @@ class ExecuteRequest:
     """`timeout_seconds` bounds the cell; `request_id` is the caller's: a repeat joins the first run.
 
     `can_ask` says that the front end puts questions to the caller's own user; `answer` is what that user said to one.
+    `author` is agent or person.
     """
 
     code: str
@@ -65,6 +66,7 @@ class ExecuteRequest:
     approval_token: str = ""
     can_ask: bool = False
     answer: Answer | None = None
+    author: str = "agent"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """What every session needs from the rest of the gateway."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 
 from kernel_gateway.audit.events import Event
 from kernel_gateway.auth.principal import Principal
-from kernel_gateway.broker import Broker
+from kernel_gateway.broker import Broker, Cell
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.limits.switch import Refusing
 from kernel_gateway.sessions.durable import Durable
@@ -26,5 +26,6 @@ class Services:
     digest: Callable[[str, bytes], str]
     clock: Callable[[], float]
     new_id: Callable[[str], str]
+    keep_source: Callable[[Cell, str], Coroutine[None, None, bool]]
     pausing: Pausing | None = None  # without it nobody can be asked, and what needs an approval is refused
     durable: Durable | None = None  # without it a session ends with its kernel

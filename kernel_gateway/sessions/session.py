@@ -1,5 +1,6 @@
 """One agent's session: a kernel that remembers, a count of cells, one cell at a time."""
 
+import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -45,6 +46,7 @@ class Session:
         self.grant = self.owner.scopes
         self._services, self._settings = services, settings
         self.helpers: dict[str, Any] = {}
+        self.last_cell_id = ""
         self.account = Account(id_, owner.organisation, self.life.calls, self.life.writes)
         self.account.tally.used = self.life.used
         self.saving = _saving(id_, self.life, services)
@@ -160,12 +162,13 @@ class Session:
             self._refuse_off()
             if turn.stop.done():
                 return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
-            self.life.cells += 1
+            self.life.cells, self.last_cell_id = self.cells + 1, cell.cell_id
             before = dict(self.helpers)
             cell.is_shared = self.cells > self.seat.began_at
             remember(self.helpers, permit.definitions)
             started = services.clock()
             turn.deadline = Deadline(request.timeout_seconds)
+            keeping = asyncio.create_task(services.keep_source(cell, request.code))  # while the kernel is at work
             try:
                 outcome = await self.seat.run(kernel, cell, request.code, turn.deadline, turn.stop)
             finally:
@@ -183,6 +186,8 @@ class Session:
         result = result_of(cell, outcome, news, duration_ms, await self._committed(cell, outcome, request, kernel))
         services.record(event_of(self.owner, cell, request.code, outcome, result, services.digest, services.clock()))
         await services.flush()
+        if not await keeping:
+            raise GatewayError("internal", "the cell's text cannot be written; the operator must look at the database")
         return result
 
     async def _committed(self, cell: Cell, outcome: Outcome, request: ExecuteRequest, kernel: Kernel) -> int | None:
@@ -215,6 +220,8 @@ class Session:
             approver=permit.approver,
             approval_id=permit.claims.id if permit.claims is not None else "",
             ask=ask if pausing is not None else None,
+            author=request.author,
+            parent_id=self.last_cell_id,
         )
         if request.request_id:
             cell.origin = Origin.of_request(request.session_id, self.life.epoch, request.code, request.request_id)

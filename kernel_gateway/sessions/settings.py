@@ -46,3 +46,5 @@ class SessionSettings(Section):
     max_answer_bytes: int = Field(64 * 1024 * 1024, ge=1024)
     """The same in bytes of text and pictures: room for some thirty full answers."""
     reap_interval_seconds: float = Field(15.0, gt=0)
+    source: Literal["kept", "digest-only"] = "kept"
+    """Whether the text of cells is kept, encrypted, while their session lives; else none is shown or run again."""

@@ -48,6 +48,9 @@ _of_session = _keys.c.session_id == bindparam("of_session_id")
 _select_key = select(_keys.c.wrapped).where(_of_session)
 _insert_key = insert(_keys)
 _select = select(_values.c.sealed).where(_place)
+_select_kind = select(_values.c.name, _values.c.sealed).where(
+    _values.c.session_id == bindparam("of_session_id"), _values.c.kind == bindparam("of_kind")
+)
 _update = update(_values).where(_place).values(sealed=bindparam("to"))
 _insert = insert(_values)
 _delete = delete(_values).where(_place)
@@ -79,6 +82,17 @@ class Vault:
     async def get(self, session_id: str, kind: str, name: str) -> bytes | None:
         await self.prepare()
         return await self._database.run(lambda connection: self.read(connection, session_id, kind, name))
+
+    async def all(self, session_id: str, kind: str) -> dict[str, bytes]:
+        """Every value of `kind`, by its name."""
+        await self.prepare()
+
+        def read(connection: Connection) -> dict[str, bytes]:
+            box = self._box(connection, session_id)
+            rows = connection.execute(_select_kind, {"of_session_id": session_id, "of_kind": kind}).all()
+            return {} if box is None else {name: box.open(sealed, (session_id, kind, name)) for name, sealed in rows}
+
+        return await self._database.run(read)
 
     async def names(self, session_id: str, kind: str) -> list[str]:
         """In alphabetical order."""
@@ -125,15 +139,15 @@ class Vault:
 
     def write(self, connection: Connection, session_id: str, kind: str, name: str, plaintext: bytes) -> None:
         """As `put`, inside a transaction of somebody else's."""
-        box = self._box(connection, session_id)
-        if box is None:
-            key, wrapped = self._wrapping.new((session_id,))
-            connection.execute(_insert_key, {"session_id": session_id, "wrapped": wrapped})
-            box = self._wrapping.box(key)
-        sealed = box.seal(plaintext, (session_id, kind, name))
+        sealed = self._made_box(connection, session_id).seal(plaintext, (session_id, kind, name))
         if not connection.execute(_update, {**_at(session_id, kind, name), "to": sealed}).rowcount:
             row = {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed}
             connection.execute(_insert, row)
+
+    def add(self, connection: Connection, session_id: str, kind: str, name: str, plaintext: bytes) -> None:
+        """As `write`, of a name that is not there: with one statement less."""
+        sealed = self._made_box(connection, session_id).seal(plaintext, (session_id, kind, name))
+        connection.execute(_insert, {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed})
 
     def read(self, connection: Connection, session_id: str, kind: str, name: str) -> bytes | None:
         """As `get`, inside a transaction of somebody else's."""
@@ -145,6 +159,14 @@ class Vault:
         """Every session's key by the next installation's key: how many."""
         _metadata.create_all(connection)
         return self._wrapping.rewrap(connection, _keys, lambda row: (row["session_id"],))
+
+    def _made_box(self, connection: Connection, session_id: str) -> Box:
+        """With the session's key, which is made where it has none."""
+        if (box := self._box(connection, session_id)) is not None:
+            return box
+        key, wrapped = self._wrapping.new((session_id,))
+        connection.execute(_insert_key, {"session_id": session_id, "wrapped": wrapped})
+        return self._wrapping.box(key)
 
     def _box(self, connection: Connection, session_id: str) -> Box | None:
         wrapped = connection.execute(_select_key, {"of_session_id": session_id}).scalar()

@@ -22,7 +22,7 @@ HOSTILE = st.one_of(
     st.binary(max_size=100),
     st.sampled_from(["<invalid>", "<unknown>", "ok", "read", "image_ops:jobs_create", "ValueError", "a" * 64]),
 )
-OUTPUTS = st.lists(st.tuples(HOSTILE, HOSTILE, HOSTILE), max_size=100).map(tuple)
+OUTPUTS = st.lists(st.tuples(HOSTILE, HOSTILE, HOSTILE, HOSTILE), max_size=100).map(tuple)
 MAX_TEXT_CHARACTERS = 128
 # the only characters any field of any event may hold
 PLAIN = re.compile(r"[A-Za-z0-9_.:@/|+<>-]*", re.ASCII)
@@ -63,7 +63,7 @@ def test_every_field_holds_a_value_of_its_own_type_and_size(event):
             assert value is None or (type(value) is float and 0 <= value < 1e12)
         elif field.name == "outputs":
             assert len(value) <= MAX_OUTPUTS
-            assert all(type(mime) is str and type(size) is int and type(digest) is str for mime, size, digest in value)
+            assert all(tuple(map(type, each)) == (str, int, str, str) for each in value)
         else:
             assert type(value) is type(field.default)
             assert not isinstance(value, int | float) or 0 <= value <= MAX_COUNT
@@ -84,7 +84,7 @@ def test_every_kind_is_covered_and_named():
     assert {kind.kind for kind in KINDS} == {
         *("searched", "session_opened", "session_closed", "cell_ran", "operation_called", "blob_moved", "refused"),
         "effect_left",
-        "session_delegated",
+        *("session_delegated", "source_shown"),
         "switch_set",
         *("ledger_adopted", "ledger_pruned", "identity_erased"),
         *("policy_reloaded", "policy_refused", "approval_asked", "approval_ended"),
@@ -127,12 +127,12 @@ def test_an_operation_is_an_operation_id(written, recorded):
 
 
 def test_what_a_kernel_claims_to_have_displayed_is_a_known_media_type_or_other():
-    claimed = (("image/png", 10, "a" * 64), ("application/x-c2VjcmV0IGJ5dGVz", 5, "b" * 64))
-    assert CellRan(outputs=claimed).outputs == (("image/png", 10, "a" * 64), ("other", 5, "b" * 64))
+    claimed = (("image/png", 10, "a" * 64, ""), ("application/x-c2VjcmV0IGJ5dGVz", 5, "b" * 64, "c" * 32))
+    assert CellRan(outputs=claimed).outputs == (("image/png", 10, "a" * 64, ""), ("other", 5, "b" * 64, "c" * 32))
 
 
 def test_only_the_first_outputs_of_a_flood_are_recorded():
-    flood = tuple(("text/plain", size, "") for size in range(MAX_OUTPUTS + 1))
+    flood = tuple(("text/plain", size, "", "") for size in range(MAX_OUTPUTS + 1))
     assert CellRan(outputs=flood).outputs == flood[:MAX_OUTPUTS]
     assert CellRan(outputs=flood[:MAX_OUTPUTS]).outputs == flood[:MAX_OUTPUTS]
 

@@ -83,14 +83,14 @@ async def test_a_transcript_is_the_session_in_order_and_nothing_else(journal):
     for cell in range(1, 4):
         journal.record(OperationCalled(session_id="s1", cell=cell, operation="image_ops:jobs_get", status="ok"))
         journal.record(CellRan(session_id="s2", cell=cell))
-        journal.record(CellRan(session_id="s1", cell=cell, at=5.0, outputs=(("image/png", 3, "a" * 64),)))
+        journal.record(CellRan(session_id="s1", cell=cell, at=5.0, outputs=(("image/png", 3, "a" * 64, "b" * 32),)))
     transcript = await journal.transcript("s1")
     assert [(each["kind"], each["cell"]) for each in transcript] == [
         (kind, cell) for cell in (1, 2, 3) for kind in ("operation_called", "cell_ran")
     ]
     assert [each["seq"] for each in transcript] == [1, 3, 4, 6, 7, 9]
     assert transcript[1]["at"] == 5.0
-    assert transcript[1]["outputs"] == [["image/png", 3, "a" * 64]]
+    assert transcript[1]["outputs"] == [["image/png", 3, "a" * 64, "b" * 32]]
     assert json.loads(json.dumps(transcript)) == transcript
     assert await journal.transcript("nobody's") == []
 

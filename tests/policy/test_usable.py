@@ -158,7 +158,7 @@ async def both_doors(usable):
         shelf = Shelf(database, Vault(database, Keys(Path(folder))))
         queue = Queue(shelf, ApprovalSettings(), journal.record, None, lambda: NOW, None)
         await queue.start()
-        gateway = Gateway(usable, authorizer, services, journal, SessionSettings(), None, queue, meter)
+        gateway = Gateway(usable, authorizer, services, journal, SessionSettings(), None, queue, meter, None)
         yield gateway, services, broker
         await journal.close()
         await database.close()

@@ -11,6 +11,7 @@ ROUTES = [
     ("POST", "/v1/sessions", "kernel.create", 201),
     ("GET", "/v1/sessions/s1", "kernel.read", 200),
     ("GET", "/v1/sessions/s1/transcript", "kernel.read", 200),
+    ("GET", "/v1/sessions/s1/notebook", "kernel.read", 200),
     ("POST", "/v1/sessions/s1/interrupt", "kernel.execute", 204),
     ("DELETE", "/v1/sessions/s1", "kernel.delete", 204),
 ]
