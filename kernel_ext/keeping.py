@@ -5,11 +5,9 @@ LOAD's head is {"manifest": bytes, "units": [[offset, bytes, [[offset, bytes], .
 the body or of the memory file.
 """
 
-import io
 import json
 import mmap
 import signal
-import sys
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
@@ -20,7 +18,8 @@ from tornado.ioloop import IOLoop
 from kernel_ext.channel import Channel
 from kernel_ext.checkpoint.guard import Guard
 from kernel_ext.checkpoint.loader import load
-from kernel_ext.checkpoint.saver import Budget, Saver, Stopped
+from kernel_ext.checkpoint.pickling import Stopped
+from kernel_ext.checkpoint.saver import Budget, Saver
 from kernel_ext.errors import ToolError
 from kernel_ext.wire import Kind, Message
 
@@ -45,7 +44,8 @@ class Keeper:
     def on_message(self, message: Message) -> None:
         """On the channel's thread."""
         if message.kind is Kind.SAVE:
-            self._stop = stop = Future()
+            stop: Future[None] = Future()
+            self._stop = stop
             self._loop.add_callback(self._save, message.head, stop)
         elif message.kind is Kind.YIELD and not self._stop.done():
             self._stop.set_result(None)
@@ -88,13 +88,21 @@ class Keeper:
         head = {"chunks": [[name, len(data)] for name, data in self._pack]}
         sent = self._channel.submit(Kind.CHUNKS, head, b"".join(data for _, data in self._pack))
         self._pack, self._packed_bytes = [], 0
-        wait((sent, self._stop), return_when=FIRST_COMPLETED)
+        either: tuple[Future[Any], ...] = (sent, self._stop)
+        wait(either, return_when=FIRST_COMPLETED)
         if self._stop.done():
             raise Stopped
         sent.result()
 
     def _load(self, head: dict[str, Any], body: bytes) -> None:
-        data = memoryview(body)
+        try:
+            lost = self._loaded(head, body)
+        except Exception as error:  # the gateway waits for a word
+            lost = {"*": f"{type(error).__name__}: {error}"}
+        self._channel.submit(Kind.LOADED, {"lost": lost})
+
+    def _loaded(self, head: dict[str, Any], body: bytes) -> dict[str, str]:
+        data = memoryview(bytearray(body))  # which a cell may change
         if size := head["size"]:  # a private mapping: what a cell changes is its own copy of a page
             protection = mmap.PROT_READ | mmap.PROT_WRITE
             data = memoryview(mmap.mmap(self._memory, size, flags=mmap.MAP_PRIVATE, prot=protection))
@@ -109,14 +117,16 @@ class Keeper:
             return bytes(data[at : at + length])
 
         def buffers(unit: int) -> list[memoryview]:
-            return [data[at : at + length] for at, length in places[unit][2]]
+            found = zip(places[unit][2], manifest["units"][unit]["buffers"], strict=True)
+            parts = [(data[at : at + length], buffer["read_only"]) for (at, length), buffer in found]
+            return [part.toreadonly() if is_fixed else part for part, is_fixed in parts]
 
         with _interruptible():
             lost = load(manifest, stream, buffers, namespace)
         if head["adopt"]:
             self._cell = manifest["cell"]
             self._saver.adopt(manifest)
-        self._channel.submit(Kind.LOADED, {"lost": lost})
+        return lost
 
     def _hidden(self) -> set[str]:
         """What IPython and the client put there, unless a cell has taken the name."""
@@ -128,12 +138,9 @@ class Keeper:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Variables may bring code of their own, which may hang or talk: it can be interrupted, and is not listened to."""
+    """Variables may bring code of their own, which may hang."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    streams, nowhere = (sys.stdout, sys.stderr), io.StringIO()
-    sys.stdout = sys.stderr = nowhere
     try:
         yield
     finally:
-        sys.stdout, sys.stderr = streams
         signal.signal(signal.SIGINT, before)

@@ -9,7 +9,7 @@ from typing import Any
 from catalog import Catalog
 from kernel_gateway.approvals.pending import Pending
 from kernel_gateway.approvals.queue import Queue
-from kernel_gateway.audit.events import Searched, SessionClosed, SessionDelegated, SessionHibernated, SessionOpened
+from kernel_gateway.audit.events import Searched, SessionClosed, SessionDelegated, SessionHibernated, SessionOpened, SourceShown
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.audit.refusals import Refusals
 from kernel_gateway.auth.delegation import delegate, opener
@@ -25,7 +25,8 @@ from kernel_gateway.search import SearchAnswer, answer
 from kernel_gateway.sessions.checks import check
 from kernel_gateway.sessions.places import Places
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
-from kernel_gateway.sessions.session import Services, Session
+from kernel_gateway.sessions.services import Services
+from kernel_gateway.sessions.session import Session
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.sessions.sources import Sources
 from kernel_gateway.sessions.summary import summary
@@ -229,7 +230,7 @@ class Gateway:
     async def interrupt(self, principal: Principal, session_id: str) -> bool:
         """False where no cell runs."""
         with self._asked(principal, "interrupt", session_id):
-            return self._session(principal, session_id).interrupt()
+            return self._session(principal, session_id).seat.interrupt()
 
     async def close_session(self, principal: Principal, session_id: str) -> None:
         with self._asked(principal, "delete", session_id):

@@ -37,7 +37,7 @@ class Sink(Protocol):
 class Keeping:
     """One save or load at a time. `send` puts a message on the sixth channel."""
 
-    def __init__(self, send: Callable[[Message], None]) -> None:
+    def __init__(self, send: Callable[[Message], object]) -> None:
         self._send = send
         self._order: Order | None = None
         self._sink: Sink | None = None
@@ -61,7 +61,7 @@ class Keeping:
         self._said, self._ended = loop.create_future(), loop.create_future()
         try:
             self._send(Message(Kind.SAVE, 0, order.head()))
-            await asyncio.wait({self._ended, died}, return_when=asyncio.FIRST_COMPLETED)
+            await _either(self._ended, died)
             return self._ended.result() if self._ended.done() else False
         finally:
             self._order = self._sink = None
@@ -81,7 +81,7 @@ class Keeping:
         self._loaded = asyncio.get_running_loop().create_future()
         try:
             self._send(Message(Kind.LOAD, 0, dict(head), body))
-            await asyncio.wait({self._loaded, died}, return_when=asyncio.FIRST_COMPLETED)
+            await _either(self._loaded, died)
             if not self._loaded.done():
                 raise GatewayError("kernel_died", "the kernel died while it was restored; send the cell again")
             return self._loaded.result()
@@ -145,6 +145,10 @@ class Keeping:
         if at != len(body):
             raise GatewayError("invalid", "chunks of other lengths than declared")
         return chunks
+
+
+async def _either(*futures: "asyncio.Future[Any]") -> None:
+    await asyncio.wait(set(futures), return_when=asyncio.FIRST_COMPLETED)
 
 
 def _reasons(lost: object) -> dict[str, str]:

@@ -24,8 +24,8 @@ async def anchor(journal: Journal, session_id: str) -> Anchor | None:
 
 @dataclass(frozen=True, slots=True)
 class Durable:
-    """One for all sessions. `anchor(session_id)` is its newest commit that the journal knows; `image()` is what kernels are made of;
-    `promptly(work)` does a little work in one transaction."""
+    """One for all sessions. `anchor(session_id)` is the newest commit of one that the journal knows; `image()` is what
+    kernels are made of; `promptly(work)` does a little work in one transaction."""
 
     checkpoints: Checkpoints
     register: Register

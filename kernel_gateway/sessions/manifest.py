@@ -42,7 +42,8 @@ class Tombstoned(_Strict):
 
 
 class Unit(_Strict):
-    """Variables that share what can change. `cells` made them what they are; `needs` are the names those cells read."""
+    """Variables that share what can change. `cells` made them what they are; `needs` are the names those cells read.
+    `reads`, `wild` and `draws` are the kernel's own notes, for its next save."""
 
     names: list[_Name]
     cells: list[_Count] = []
@@ -50,6 +51,9 @@ class Unit(_Strict):
     stream: Stream | None = None
     buffers: list[Buffer] = []
     tombstones: list[Tombstoned] = []
+    reads: list[_Name] = []
+    wild: int = Field(0, ge=0, le=9)
+    draws: bool = False
     lost: str = Field("", max_length=2000)
 
 
@@ -70,7 +74,7 @@ class Manifest(_Strict):
             raise GatewayError("invalid", "a manifest that cannot be read") from None
 
     def written(self) -> bytes:
-        return json.dumps(self.model_dump(exclude_defaults=True), separators=(",", ":")).encode()
+        return json.dumps(self.model_dump(exclude_unset=True), separators=(",", ":")).encode()
 
     def without_hidden(self) -> "Manifest":
         """Without what is no variable, such as the state of random numbers: what a fork does not share."""
@@ -95,7 +99,9 @@ class Layout:
 
     @classmethod
     def of(cls, manifest: Manifest, manifest_bytes: int) -> "Layout":
-        at, places, units = manifest_bytes, [], []
+        at = manifest_bytes
+        places: list[tuple[str, int]] = []
+        units: list[Any] = []
 
         def place(stream: Stream) -> list[int]:
             nonlocal at

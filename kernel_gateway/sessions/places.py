@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.limits.exceeded import ExceededError
-from kernel_gateway.sessions.session import Services, Session
+from kernel_gateway.sessions.services import Services
+from kernel_gateway.sessions.session import Session
 from kernel_gateway.sessions.settings import SessionSettings
 
 RETRY_SECONDS = 5.0  # most cells take less

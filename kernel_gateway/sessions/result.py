@@ -76,8 +76,8 @@ class ExecuteResult:
     `code` and `message` are set where it is an MCP error, `rule` where it is a refusal: what stood against it, for the
     ledger.
 
-    `committed` is the newest cell whose state survives anything; `restored` says that the kernel is another than for the
-    cell before, `rerun` which cells ran again for that, `lost` what could not be had any more. `truncated` says that
+    `committed` is the newest cell whose state survives anything; `restored` says that the kernel is another than for
+    the cell before, `rerun` which cells ran again for that, `lost` what could not be had any more. `truncated` says that
     output went over its cap. Durations in milliseconds.
     """
 

@@ -9,7 +9,7 @@ from kernel_gateway.config import Section
 
 class SessionSettings(Section):
     max_kernels: int = Field(50, ge=1)
-    """Live kernels on this host: each holds 40 to 100 MiB. For one more, the session that was idle longest hibernates."""
+    """Live kernels on this host, of 40 to 100 MiB each. For one more, the session that was idle longest hibernates."""
     max_kernels_per_principal: int = Field(25, ge=1)
     """An agent needs one or two, a team behind one token some more; half of the host belongs to others."""
     max_sessions: int = Field(5000, ge=1)
