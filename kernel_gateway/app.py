@@ -58,13 +58,13 @@ from kernel_gateway.policy.usable import Usable
 from kernel_gateway.reloading import Reloader
 from kernel_gateway.sandbox.images import present_digest
 from kernel_gateway.served import Served, compiler_of
-from kernel_gateway.sessions.answers import Answers
 from kernel_gateway.sessions.durable import Durable, anchor
 from kernel_gateway.sessions.manifests import manifests
 from kernel_gateway.sessions.pausing import Pausing
 from kernel_gateway.sessions.register import Register
 from kernel_gateway.sessions.services import Services
 from kernel_gateway.sessions.sources import Sources
+from kernel_gateway.sessions.trail import Trail
 from kernel_gateway.settings import Settings
 from kernel_gateway.store.checkpoints import Checkpoints
 from kernel_gateway.store.database import Database
@@ -97,7 +97,7 @@ class App:
             self.gateway,
             principal_of,
             settings.mcp,
-            session_idle_seconds=settings.sessions.idle_seconds,
+            session_idle_seconds=settings.sessions.ttl_seconds,
             unsafe=self.unsafe,
             extensions=[tasks],
             state_security=sealing(self._state_key),
@@ -253,7 +253,7 @@ async def running(
             checkpoints,
             register,
             sources,
-            Answers(database, vault),
+            Trail(vault),
             anchor=partial(anchor, journal),
             image=lambda: present_digest(settings.sandbox.image),
             catalog=usable.catalog.digest,
@@ -292,7 +292,7 @@ async def running(
             notices=lambda: reloader.notices() + queue.notices(),
         )
         await gateway.start()
-        await sources.recover(lives.are_elsewhere)
+        await sources.recover(lambda each: gateway.has(each) or lives.are_elsewhere(each))
         lives.keep(session.id for session in gateway.live())
         stack.push_async_callback(gateway.close)
         grace_seconds = settings.switch.grace_seconds

@@ -1,7 +1,5 @@
 """The OUTER DOOR: search and execute for a verified principal, and the sessions it owns. Every front end uses it."""
 
-import asyncio
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -9,13 +7,21 @@ from typing import Any
 from catalog import Catalog
 from kernel_gateway.approvals.pending import Pending
 from kernel_gateway.approvals.queue import Queue
-from kernel_gateway.audit.events import Searched, SessionClosed, SessionDelegated, SessionHibernated, SessionOpened, SourceShown
+from kernel_gateway.audit.events import (
+    Searched,
+    SessionClosed,
+    SessionDelegated,
+    SessionForked,
+    SessionHibernated,
+    SessionOpened,
+    SourceShown,
+)
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.audit.refusals import Refusals
 from kernel_gateway.auth.delegation import delegate, opener
 from kernel_gateway.auth.principal import Principal
+from kernel_gateway.branches import Branches
 from kernel_gateway.cells import Cells
-from kernel_gateway.crash import places
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.limits.meter import Meter
 from kernel_gateway.permits import Permits, at_the_door
@@ -31,8 +37,7 @@ from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.sessions.sources import Sources
 from kernel_gateway.sessions.summary import summary
 from kernel_gateway.sessions.turns import Progress, Turns
-
-log = logging.getLogger(__name__)
+from kernel_gateway.upkeep import Upkeep
 
 SCOPES = {
     "search": "kernel.search",
@@ -71,8 +76,11 @@ class Gateway:
         self._turns = Turns(
             settings.answer_ttl_seconds, settings.max_answers, settings.max_answer_bytes, services.clock
         )
-        self._cells = Cells(self._turns, permits, queue, self._session, self._open, self._close, self._places.room)
-        self._reaper: asyncio.Task[None] | None = None
+        self._branches = Branches(self._places, services, settings, queue)
+        self._cells = Cells(
+            self._turns, permits, queue, self._session, self._open, self._close, self._places.room, self._fork
+        )
+        self._upkeep = Upkeep(self._places, queue, self._turns, settings, services.clock, self._rest, self._close)
 
     def __repr__(self) -> str:
         return f"<Gateway {len(self._places)} sessions, {self._turns!r}>"
@@ -90,11 +98,10 @@ class Gateway:
                 self._places.take(session)
             else:
                 await self._queue.void(session.id)
-        self._reaper = asyncio.create_task(self._reap(), name="session-reaper")
+        self._upkeep.start()
 
     async def close(self) -> None:
-        if self._reaper is not None:
-            self._reaper.cancel()
+        self._upkeep.stop()
         await self._turns.close()
         for session in self._places:
             if self._services.durable is None or not session.cells:
@@ -105,8 +112,8 @@ class Gateway:
     def ready(self) -> tuple[bool, list[str]]:
         """Whether the service keeps its promises, and where not; then what does no harm, but should be known."""
         reasons = []
-        if self._reaper is None or self._reaper.done():
-            reasons.append("the session reaper is not running")
+        if not self._upkeep.is_running:
+            reasons.append("the upkeep of sessions is not running")
         if self._journal.is_failing:
             reasons.append("the journal cannot be written")
         if off := self._services.switch.refuses():
@@ -120,6 +127,10 @@ class Gateway:
     async def admit(self, principal: Principal) -> None:
         """One HTTP request of a caller, whatever it is for. Raises GatewayError limited | disabled."""
         await self._meter.admit("request", principal)
+
+    def has(self, session_id: str) -> bool:
+        """Whoever's it is."""
+        return self._places.get(session_id) is not None
 
     def live(self) -> list[Session]:
         """Everybody's open sessions."""
@@ -227,6 +238,17 @@ class Gateway:
         await self._journal.flush()
         return shown
 
+    async def fork(self, principal: Principal, session_id: str, at: int, *, in_place: bool = False) -> dict[str, Any]:
+        """Goes on after cell `at`: in a new session, or in this one.
+
+        Raises GatewayError invalid, not_available, limited, busy.
+        """
+        with self._asked(principal, "execute" if in_place else "create", session_id):
+            session = self._session(principal, session_id)
+        child = await (self._branches.go_back if in_place else self._branches.fork)(principal, session, at)
+        await self._journal.flush()
+        return summary(child)
+
     async def interrupt(self, principal: Principal, session_id: str) -> bool:
         """False where no cell runs."""
         with self._asked(principal, "interrupt", session_id):
@@ -301,21 +323,3 @@ class Gateway:
             "client": owner.client,
             "session_id": session.id,
         }
-
-    async def _reap(self) -> None:
-        """Lets the kernels of idle sessions go, closes what nobody used for long, and forgets expired answers."""
-        while True:
-            await asyncio.sleep(self._settings.reap_interval_seconds)
-            self._turns.forget_expired()
-            await self._queue.forget_expired()
-            now = self._services.clock()
-            for session in self._places:
-                is_waited_for = self._queue.waits_in(session.id)  # a person may take longer than an idle session has
-                unused = 0.0 if session.state == "busy" or is_waited_for else now - session.used_at
-                try:
-                    if unused > self._settings.ttl_seconds:
-                        await self._close(session, "expired")
-                    elif unused > self._settings.idle_seconds and session.seat.is_taken:
-                        await self._rest(session, "idle")
-                except Exception as error:
-                    log.error("ending an idle session failed: %s", places(error))

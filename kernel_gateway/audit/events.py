@@ -111,6 +111,16 @@ class SessionClosed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionForked(Event):
+    """It goes on after `cell` of `parent`, which is itself where it went back."""
+
+    kind: ClassVar[str] = "session_forked"
+
+    parent: Id = ""
+    cell: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionHibernated(Event):
     """Its kernel was let go, its state is kept. `reason` is one word: idle, room, shutdown."""
 

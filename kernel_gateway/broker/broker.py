@@ -116,6 +116,10 @@ class Broker:
         """Its handles end with it."""
         self._services.handles.forget_session(session_id)
 
+    def share_handles(self, session_id: str, with_: str) -> None:
+        """A fork may read what its parent could; each use is decided again, for whoever uses it."""
+        self._services.handles.share(session_id, with_)
+
     async def shred_session(self, session_id: str) -> None:
         """Its stored answers end with it, once none of its calls is under way."""
         if self._services.effects is not None:

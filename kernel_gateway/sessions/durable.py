@@ -7,11 +7,11 @@ from sqlalchemy import Connection
 
 from kernel_gateway.audit.events import Checkpointed
 from kernel_gateway.audit.journal import Journal
-from kernel_gateway.sessions.answers import Answers
 from kernel_gateway.sessions.life import Life
 from kernel_gateway.sessions.register import Register
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.sessions.sources import Sources
+from kernel_gateway.sessions.trail import Trail
 from kernel_gateway.store.checkpoints import Checkpoints
 from kernel_gateway.store.commits import Anchor, Mark
 
@@ -30,7 +30,7 @@ class Durable:
     checkpoints: Checkpoints
     register: Register
     sources: Sources
-    answers: Answers
+    trail: Trail
     anchor: Callable[[str], Awaitable[Anchor | None]]
     image: Callable[[], str]
     catalog: str

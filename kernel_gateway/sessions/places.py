@@ -49,6 +49,13 @@ class Places:
 
     def open(self, principal: Principal) -> Session:
         """Raises ExceededError where there is no place."""
+        self.require(principal)
+        session = Session(self._services.new_id("ses"), principal, self._services, self._settings)
+        self.take(session)
+        return session
+
+    def require(self, principal: Principal) -> None:
+        """Raises ExceededError where there is no place for one more."""
         mine = self.of(principal)
         if len(mine) >= self._settings.max_sessions_per_principal:
             first = min(mine, key=lambda session: session.used_at)
@@ -66,9 +73,6 @@ class Places:
                 quota=self._settings.max_sessions,
                 retry_after=self._expires_in(min(self._open.values(), key=lambda session: session.used_at)),
             )
-        session = Session(self._services.new_id("ses"), principal, self._services, self._settings)
-        self.take(session)
-        return session
 
     @asynccontextmanager
     async def room(self, session: Session) -> AsyncIterator[None]:

@@ -105,7 +105,7 @@ class Restoring:
             why = "its text is not kept" if source is None else f"it did not run to its end ({ran.status})"
             news.lost.append(f"what cell {ran.number} changed: {why}")
             return
-        status = await rerun(ran, source, await self._durable.answers.of(self._session_id, ran.number))
+        status = await rerun(ran, source, await self._durable.trail.answers(self._session_id, ran.number))
         news.rerun.append(ran.number)
         if status != ran.status:
             news.lost.append(f"what cell {ran.number} changed: it ended with `{status}` when it was run again")

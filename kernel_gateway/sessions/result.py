@@ -54,6 +54,8 @@ class Reviewed:
 class ExecuteRequest:
     """`timeout_seconds` bounds the cell; `request_id` is the caller's: a repeat joins the first run.
 
+    `fork_from_cell` runs it in a new session that goes on after that cell of this one.
+
     `can_ask` says that the front end puts questions to the caller's own user; `answer` is what that user said to one.
     `author` is agent or person.
     """
@@ -67,6 +69,7 @@ class ExecuteRequest:
     can_ask: bool = False
     answer: Answer | None = None
     author: str = "agent"
+    fork_from_cell: int = 0
 
 
 @dataclass(frozen=True, slots=True)

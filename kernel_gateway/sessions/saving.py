@@ -17,7 +17,7 @@ from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.keeping import Order
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.sessions.durable import Durable
-from kernel_gateway.sessions.life import Life
+from kernel_gateway.sessions.life import Life, Ran
 from kernel_gateway.sessions.manifest import Manifest
 
 log = logging.getLogger(__name__)
@@ -46,13 +46,13 @@ class Saving:
     def __repr__(self) -> str:
         return f"<Saving {self._session_id}: {self.committed} of {self._life.cells} committed>"
 
-    async def acknowledge(self, cell: int, notes: Notes) -> None:
+    async def acknowledge(self, ran: Ran, notes: Notes) -> None:
         """Before a cell's answer goes out: that it ran, and what its calls were answered with."""
         durable = self._durable
 
         def work(connection: Connection) -> None:
             durable.register.write(connection, self._session_id, self._life)
-            durable.answers.write(connection, self._session_id, cell, notes)
+            durable.trail.write(connection, self._session_id, ran, notes.text() if notes else b"")
 
         await durable.promptly(work)
 
@@ -133,9 +133,10 @@ class Saving:
         )
         await self._flush()
         self.committed = cell
+        last = [each for each in life.pending if each.number == cell]
         life.pending = [each for each in life.pending if each.number > cell]
-        if not any(unit.lost and cell in unit.cells for unit in manifest.units):  # else it may have to run again
-            await durable.answers.forget(self._session_id, cell)
+        if last and not any(unit.lost and cell in unit.cells for unit in manifest.units):  # else it may run again
+            await durable.trail.put(self._session_id, last[0])
 
 
 class _Draft:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from kernel_ext.wire import Kind, Message
+from kernel_gateway.audit.events import SessionRestored
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Cell, Recorded
 from kernel_gateway.kernels.deadline import Deadline
@@ -149,5 +150,18 @@ class Seat:
 
         restoring = Restoring(self._session_id, self._life, durable)
         saving.committed, self.news = await restoring.restore(kernel, rerun)
-        if self.news.lost:
-            self._life.losses += 1
+        self._life.is_fresh = False
+        self._life.losses += bool(self.news.lost)
+        owner = self._life.owner
+        self._services.record(
+            SessionRestored(
+                at=self._services.clock(),
+                organisation=owner.organisation,
+                subject=owner.subject,
+                client=owner.client,
+                session_id=self._session_id,
+                cell=saving.committed,
+                rerun=len(self.news.rerun),
+                lost=len(self.news.lost),
+            )
+        )

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -47,6 +47,7 @@ class Session:
         self._services, self._settings = services, settings
         self.helpers: dict[str, Any] = {}
         self.last_cell_id = ""
+        self.is_known = kept is None or not kept.cells  # whether `helpers` has what its cells defined
         self.account = Account(id_, owner.organisation, self.life.calls, self.life.writes)
         self.account.tally.used = self.life.used
         self.saving = _saving(id_, self.life, services)
@@ -113,6 +114,36 @@ class Session:
             self._line.leave()
             if self.saving is not None and self.seat.kernel is not None and not self._line.is_taken:
                 self.saving.soon(self.seat.kernel)
+
+    async def texts(self) -> list[str]:
+        """Of the cells so far, in order; of those that are kept."""
+        durable = self._services.durable
+        if durable is None or not durable.sources.are_kept:
+            return []
+        sources, trail = await durable.sources.exact(self.id), await durable.trail.all(self.id)
+        return [sources[ran.cell_id].code for ran in trail if ran.cell_id in sources]
+
+    async def go_back(self, back: Callable[[], Awaitable[None]]) -> None:
+        """Its kernel goes, and `back` gives it the state of an earlier cell. Raises GatewayError busy, and what `back`
+        raises."""
+        await self._line.enter(asyncio.get_running_loop().create_future())
+        try:
+            self._refuse_closed()
+            if self.saving is not None:
+                self.saving.disturb()
+                await self.saving.settled()
+            await back()
+            await self.seat.leave("the session went back to an earlier cell")
+            self.helpers, self.is_known, self.last_cell_id = {}, False, ""
+        finally:
+            self._line.leave()
+
+    async def settle(self) -> None:
+        """Commits what is there, where a kernel has it."""
+        kernel = self.seat.kernel
+        if self.saving is not None and kernel is not None and not kernel.died.done() and self.life.pending:
+            async with self._line.closed():
+                await self.saving.now(kernel)
 
     async def hibernate(self) -> bool:
         """Saves everything and lets the kernel go; the next cell brings it back. False where a cell is in the way, or
@@ -195,10 +226,11 @@ class Session:
         if self.saving is None:
             return None
         life, account = self.life, self.account
+        ran = Ran(cell.number, cell.cell_id, outcome.status, request.timeout_seconds)
         if not kernel.died.done():
-            life.pending.append(Ran(cell.number, cell.cell_id, outcome.status, request.timeout_seconds))
+            life.pending.append(ran)
         life.calls, life.writes, life.used = account.calls, account.writes, account.tally.used
-        await self.saving.acknowledge(cell.number, cell.notes)
+        await self.saving.acknowledge(ran, cell.notes)
         if self._settings.durability == "before-reply" and not kernel.died.done():
             await self.saving.now(kernel)
         return self.saving.committed

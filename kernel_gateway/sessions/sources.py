@@ -5,10 +5,11 @@ Whatever shows it to anybody takes `shown`, which is redacted; only what runs a 
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import astuple, dataclass
 from typing import Literal
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from kernel_gateway.broker import Cell
@@ -58,6 +59,16 @@ class Sources:
             return False
         return True
 
+    async def copy(self, session_id: str, to: str, cell_ids: Collection[str]) -> None:
+        """For a fork: the text of the cells that led to it."""
+        values = await self._vault.all(session_id, KIND)
+
+        def write(connection: Connection) -> None:
+            for cell_id in values.keys() & cell_ids:
+                self._vault.write(connection, to, KIND, cell_id, values[cell_id])
+
+        await self._database.run(write)
+
     async def exact(self, session_id: str) -> dict[str, Source]:
         """By the id of their cells."""
         self.require()
@@ -69,6 +80,10 @@ class Sources:
 
     def redact(self, code: str) -> str:
         return self._redact(code)
+
+    @property
+    def are_kept(self) -> bool:
+        return self._keeping == "kept"
 
     def require(self) -> None:
         """Raises GatewayError not_available."""
