@@ -154,8 +154,10 @@ async def running(
     warning = unsafe_warning(settings) if unsafe else ""
     check_launcher(settings, unsafe=unsafe)  # said now, not to the first caller
     async with AsyncExitStack() as stack:
-        keys = Keys(settings.store.folder)
         store = settings.store
+        store.refuse_old_place()
+        keys = Keys(store.keys)
+        stack.enter_context(keys.held())
         lives = Lives(store.folder)
         stack.callback(lives.close)
         database = Database(
