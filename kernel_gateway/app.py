@@ -159,8 +159,10 @@ async def running(
     warning = unsafe_warning(settings) if unsafe else ""
     check_launcher(settings, unsafe=unsafe)  # said now, not to the first caller
     async with AsyncExitStack() as stack:
-        keys = Keys(settings.store.folder)
         store = settings.store
+        store.refuse_old_place()
+        keys = Keys(store.keys)
+        stack.enter_context(keys.held())
         lives = Lives(store.folder)
         stack.callback(lives.close)
         database = Database(
@@ -246,7 +248,7 @@ async def running(
         switch.subscribe(queue.void_soon)
         sources = Sources(database, vault, redactor.redact, settings.sessions.source)
         checkpoints = Checkpoints(
-            database, keys, store.data / "chunks", store.checkpoints, survives_power_loss=store.survives_power_loss
+            database, keys, store.chunks, store.checkpoints, survives_power_loss=store.survives_power_loss
         )
         stack.push_async_callback(checkpoints.close)
         durable = Durable(

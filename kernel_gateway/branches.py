@@ -1,7 +1,7 @@
 """Sessions that go on after an earlier cell of another, or of themselves. Whose they are was decided before."""
 
 from kernel_gateway.approvals.queue import Queue
-from kernel_gateway.audit.events import SessionForked
+from kernel_gateway.audit.lifecycle import SessionForked
 from kernel_gateway.auth.delegation import opener, together
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError

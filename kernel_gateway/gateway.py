@@ -17,6 +17,7 @@ from kernel_gateway.audit.events import (
     SourceShown,
 )
 from kernel_gateway.audit.journal import Journal
+from kernel_gateway.audit.lifecycle import SessionHibernated
 from kernel_gateway.audit.refusals import Refusals
 from kernel_gateway.auth.delegation import delegate, opener
 from kernel_gateway.auth.principal import Principal

@@ -111,56 +111,12 @@ class SessionClosed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SessionForked(Event):
-    """It goes on after `cell` of `parent`, which is itself where it went back."""
-
-    kind: ClassVar[str] = "session_forked"
-
-    parent: Id = ""
-    cell: Count = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionHibernated(Event):
-    """Its kernel was let go, its state is kept. `reason` is one word: idle, room, shutdown."""
-
-    kind: ClassVar[str] = "session_hibernated"
-
-    reason: Word = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceShown(Event):
     """`subject` took the text of a session's cells; `reason` is exported or replayed."""
 
     kind: ClassVar[str] = "source_shown"
 
     reason: Word = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpointed(Event):
-    """The state of a session after `cell` is stored: its `seq`-th commit, `digest` (keyed) names it. It added `bytes`;
-    `lost` of its variables could not be stored. Whatever is stored besides is refused where it is older."""
-
-    kind: ClassVar[str] = "checkpointed"
-
-    cell: Count = 0
-    seq: Count = 0
-    digest: Digest = ""
-    bytes: Count = 0
-    lost: Count = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionRestored(Event):
-    """A new kernel holds what its last one held after `cell`; `rerun` cells ran again, `lost` things are gone."""
-
-    kind: ClassVar[str] = "session_restored"
-
-    cell: Count = 0
-    rerun: Count = 0
-    lost: Count = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from kernel_gateway.audit.events import Checkpointed
+from kernel_gateway.audit.checkpointed import Checkpointed
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.sessions.life import Life
 from kernel_gateway.sessions.register import Register
@@ -19,7 +19,7 @@ from kernel_gateway.store.commits import Anchor, Mark
 async def anchor(journal: Journal, session_id: str) -> Anchor | None:
     """What the journal says of the session's newest commit."""
     event = await journal.newest(session_id, Checkpointed.kind)
-    return None if event is None else Anchor(event["seq"], event["digest"])
+    return None if event is None else Anchor(event["checkpoint"], event["digest"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from kernel_gateway.audit.events import Checkpointed, Event
+from kernel_gateway.audit.checkpointed import Checkpointed
+from kernel_gateway.audit.events import Event
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.sessions.durable import Durable
@@ -69,7 +70,7 @@ class Forking:
                     client=owner.client,
                     session_id=place.session_id,
                     cell=placed.cell,
-                    seq=placed.seq,
+                    checkpoint=placed.seq,
                     digest=placed.digest,
                 )
             )

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from sqlalchemy import Connection
 
-from kernel_gateway.audit.events import Checkpointed, Event
+from kernel_gateway.audit.checkpointed import Checkpointed
+from kernel_gateway.audit.events import Event
 from kernel_gateway.broker import Notes
 from kernel_gateway.crash import places
 from kernel_gateway.errors import GatewayError
@@ -125,9 +126,9 @@ class Saving:
                 client=life.owner.client,
                 session_id=self._session_id,
                 cell=cell,
-                seq=commit.seq,
+                checkpoint=commit.seq,
                 digest=commit.digest,
-                bytes=commit.written_bytes,
+                written_bytes=commit.written_bytes,
                 lost=len(manifest.lost()),
             )
         )

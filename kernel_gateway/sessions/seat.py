@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from kernel_ext.wire import Kind, Message
-from kernel_gateway.audit.events import SessionRestored
+from kernel_gateway.audit.lifecycle import SessionRestored
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Cell, Recorded
 from kernel_gateway.kernels.deadline import Deadline

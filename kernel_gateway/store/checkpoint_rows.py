@@ -3,7 +3,7 @@
 To build and compile a statement takes longer than to run it, so those that every commit needs are made once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
@@ -18,16 +18,16 @@ _Where = Sequence[ColumnElement[bool]]
 _AT_ONCE = 500  # names in one statement: databases bound how many values that may have
 
 _of_session: BindParameter[str] = bindparam("of_session")
-_checkpoints = (
-    select(*(column for column in checkpoints.c if column.name != "sealed"))
-    .where(checkpoints.c.session_id == _of_session)
-    .order_by(checkpoints.c.seq)
-)
 _session = select(sessions).where(sessions.c.session_id == _of_session)
 _checkpoint = select(checkpoints).where(
     checkpoints.c.session_id == _of_session, checkpoints.c.seq == bindparam("of_seq")
 )
-_newest = select(checkpoints).where(checkpoints.c.session_id == _of_session).order_by(checkpoints.c.seq.desc()).limit(1)
+_newest = (
+    select(*(column for column in checkpoints.c if column.name != "sealed"))
+    .where(checkpoints.c.session_id == _of_session)
+    .order_by(checkpoints.c.seq.desc())
+    .limit(1)
+)
 _at_cell = _newest.where(checkpoints.c.present, checkpoints.c.cell <= bindparam("of_cell"))
 _stored_bytes = select(func.sum(organisations.c.stored))
 _insert_checkpoint, _insert_chunk, _insert_reference = insert(checkpoints), insert(chunks), insert(references)
@@ -41,6 +41,11 @@ _grow = (
     .where(organisations.c.organisation == bindparam("of_organisation"))
     .values(stored=organisations.c.stored + bindparam("more"))
 )
+_grow_session = (
+    update(sessions)
+    .where(sessions.c.session_id == _of_session)
+    .values(stored=sessions.c.stored + bindparam("more"), kept=sessions.c.kept + bindparam("checkpoints"))
+)
 _stored_columns = (chunks.c.chunk_id, chunks.c.address, chunks.c.packing, chunks.c.size, chunks.c.stored, chunks.c.body)
 
 
@@ -53,29 +58,21 @@ class Reference(NamedTuple):
 
 
 _reference_columns = [references.c[name] for name in Reference._fields]
-_references = select(*_reference_columns).where(references.c.session_id == _of_session)
+_live = select(*_reference_columns).where(references.c.session_id == _of_session, references.c.last_seq.is_(None))
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """All that is kept of a session but manifests and chunks themselves; `checkpoints` ascend."""
+    """The newest checkpoint of a session, and by name its references that this one needs or that were asked for."""
 
-    checkpoints: Sequence[Row[Any]]
+    newest: Row[Any] | None
     references: Mapping[str, Reference]
 
     @classmethod
-    def of(cls, connection: Connection, session_id: str) -> "Held":
-        rows = connection.execute(_references, {"of_session": session_id})
-        found = {row[0]: Reference(*row) for row in rows}
-        return cls(connection.execute(_checkpoints, {"of_session": session_id}).all(), found)
-
-    @property
-    def newest(self) -> Row[Any] | None:
-        return self.checkpoints[-1] if self.checkpoints else None
-
-    @property
-    def first(self) -> int:
-        return self.checkpoints[0].seq if self.checkpoints else 1
+    def of(cls, connection: Connection, session_id: str, names: Collection[str]) -> "Held":
+        live = {row[0]: Reference(*row) for row in connection.execute(_live, {"of_session": session_id})}
+        others = references_to(connection, session_id, [name for name in names if name not in live])
+        return cls(newest(connection, session_id), live | others)
 
 
 def session(connection: Connection, session_id: str) -> Row[Any] | None:
@@ -99,9 +96,14 @@ def stored_bytes(connection: Connection) -> int:
     return int(connection.execute(_stored_bytes).scalar() or 0)
 
 
-def add_checkpoint(connection: Connection, organisation: str, values: Mapping[str, Any]) -> None:
+def add_checkpoint(connection: Connection, values: Mapping[str, Any]) -> None:
     connection.execute(_insert_checkpoint, dict(values))
-    grow(connection, organisation, values["size"])
+
+
+def grow(connection: Connection, session_id: str, organisation: str, written: int, referred: int) -> None:
+    """By one checkpoint: bytes that are new on the disk, and bytes that the session refers to now."""
+    connection.execute(_grow_session, {"of_session": session_id, "more": referred, "checkpoints": 1})
+    _grow_organisation(connection, organisation, written)
 
 
 def leave_branch(connection: Connection, session_id: str, seq: int) -> None:
@@ -110,11 +112,9 @@ def leave_branch(connection: Connection, session_id: str, seq: int) -> None:
     connection.execute(update(checkpoints).where(*later).values(present=False))
 
 
-def add_chunks(connection: Connection, organisation: str, added: Sequence[Stored]) -> None:
-    if added:
-        names = Stored.__slots__
-        connection.execute(_insert_chunk, [{name: getattr(each, name) for name in names} for each in added])
-        grow(connection, organisation, sum(each.stored for each in added))
+def add_chunks(connection: Connection, added: Iterable[Stored]) -> None:
+    if values := [{name: getattr(each, name) for name in Stored.__slots__} for each in added]:
+        connection.execute(_insert_chunk, values)
 
 
 def add_references(connection: Connection, session_id: str, added: Iterable[Reference]) -> None:
@@ -167,10 +167,29 @@ def referrers(connection: Connection, chunk_id: str) -> Iterator[Row[Any]]:
     yield from connection.execute(joined.where(references.c.chunk_id == chunk_id)).all()
 
 
+def oldest_of(connection: Connection, session_id: str, most: int) -> int:
+    """The number of the oldest of the newest `most` checkpoints, which there are."""
+    of_session = select(checkpoints.c.seq).where(checkpoints.c.session_id == session_id)
+    oldest = of_session.order_by(checkpoints.c.seq.desc()).offset(most - 1).limit(1)
+    return int(connection.execute(oldest).scalar_one())
+
+
+def sizes(connection: Connection, session_id: str) -> tuple[list[tuple[int, int]], list[tuple[int | None, int]]]:
+    """(seq, bytes) of the session's checkpoints, ascending; (last_seq, bytes) of its references."""
+    ascending = select(checkpoints.c.seq, checkpoints.c.size).where(checkpoints.c.session_id == session_id)
+    uses = select(references.c.last_seq, references.c.stored).where(references.c.session_id == session_id)
+    rows = connection.execute(ascending.order_by(checkpoints.c.seq))
+    return [(seq, size) for seq, size in rows], [(seq, size) for seq, size in connection.execute(uses)]
+
+
 def drop_before(connection: Connection, session_id: str, organisation: str, seq: int) -> list[str]:
     """Forgets the session's checkpoints before `seq` and what only those need: the files that can go."""
     old = (checkpoints.c.session_id == session_id, checkpoints.c.seq < seq)
     unused = (references.c.session_id == session_id, references.c.last_seq < seq)
+    count, size = connection.execute(select(func.count(), func.sum(checkpoints.c.size)).where(*old)).one()
+    referred = connection.execute(select(func.sum(references.c.stored)).where(*unused)).scalar() or 0
+    less = {"of_session": session_id, "more": -int(size or 0) - int(referred), "checkpoints": -count}
+    connection.execute(_grow_session, less)
     return _drop(connection, organisation, old, unused)
 
 
@@ -197,11 +216,11 @@ def _drop(connection: Connection, organisation: str, old: _Where, unused: _Where
         connection.execute(delete(chunks).where(chunks.c.chunk_id.in_([chunk_id for chunk_id, _, _ in gone])))
         freed += sum(stored for _, stored, _ in gone)
         files += [chunk_id for chunk_id, _, is_file in gone if is_file]
-    grow(connection, organisation, -freed)
+    _grow_organisation(connection, organisation, -freed)
     return files
 
 
-def grow(connection: Connection, organisation: str, more: int) -> None:
+def _grow_organisation(connection: Connection, organisation: str, more: int) -> None:
     connection.execute(_grow, {"of_organisation": organisation, "more": more})
 
 

@@ -13,7 +13,7 @@ organisations = Table(
     metadata,
     Column("organisation", String(128), primary_key=True),
     Column("wrapped", LargeBinary, nullable=False),  # the key of its chunks' addresses
-    Column("stored", BigInteger, nullable=False),  # bytes of all its chunks
+    Column("stored", BigInteger, nullable=False),  # bytes of all its chunks and manifests
 )
 sessions = Table(
     "checkpoint_sessions",
@@ -22,6 +22,8 @@ sessions = Table(
     Column("organisation", String(128), nullable=False),
     Column("lineage", String(64), nullable=False),
     Column("wrapped", LargeBinary, nullable=False),  # the session's key
+    Column("kept", Integer, nullable=False),  # how many checkpoints
+    Column("stored", BigInteger, nullable=False),  # bytes of them, and of all chunks that they refer to
 )
 checkpoints = Table(
     "checkpoints",

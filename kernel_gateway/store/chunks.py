@@ -21,6 +21,7 @@ _NAME = re.compile(r"[0-9a-f]{32}")
 _ONCE = bytes(NONCE_BYTES)  # a chunk's key encrypts that chunk and nothing else, so there is no second nonce to differ
 _LEVEL = 1  # of zlib: the others take several times as long for a few percent
 _SAMPLE_BYTES = 4096
+_TOO_SMALL_BYTES = 2048  # a page of the database holds it either way, and zlib takes 50 us to begin
 _WORTH_IT = 0.9  # of the size; what is left above that is not worth inflating again
 
 
@@ -105,6 +106,8 @@ def _names(manifest: Any) -> Iterator[Any]:
 def _pack(data: bytes | memoryview) -> tuple[str, bytes | memoryview]:
     """Compressed where that makes it smaller; three samples say whether to try."""
     view = memoryview(data)
+    if len(view) < _TOO_SMALL_BYTES:
+        return "raw", data
     if len(view) > 3 * _SAMPLE_BYTES:
         places = (0, len(view) // 2, len(view) - _SAMPLE_BYTES)
         sampled = sum(len(zlib.compress(view[place : place + _SAMPLE_BYTES], _LEVEL)) for place in places)

@@ -107,7 +107,7 @@ class Committing:
         organisation_key = self._keys.of_organisation(connection, mark.organisation)
         is_new = rows.session(connection, mark.session_id) is None
         key = self._keys.make(connection, mark) if is_new else self._keys.require(connection, mark)
-        held = Held.of(connection, mark.session_id)
+        held = Held.of(connection, mark.session_id, arrival.names)
         if (same := _same(key, held, mark, arrival.manifest, cell)) is not None:
             return Done(same, organisation_key)
         if unknown := arrival.names - arrival.chunks.keys() - held.references.keys():
@@ -126,7 +126,7 @@ class Committing:
                 raise AgainError
             for chunk, address in rest:
                 own[chunk.name] = chunks.seal(chunk, address, mark.organisation, self._random)
-        rows.add_chunks(connection, mark.organisation, [stored for stored, _ in own.values()])
+        rows.add_chunks(connection, [stored for stored, _ in own.values()])
         references = [
             key.refer(stored.chunk_id, name, stored.stored, chunk_key) for name, (stored, chunk_key) in own.items()
         ]
@@ -159,7 +159,7 @@ class Committing:
                 chunk_key = key.chunk_key(each.name, each.chunk_id, each.wrapped)
                 references.append(own.refer(each.chunk_id, each.name, each.stored, chunk_key))
             key = own
-        held = Held.of(connection, child.session_id)
+        held = Held.of(connection, child.session_id, names)
         forked, let_go = self._write(connection, key, child, manifest, names, commit.cell, held, references, 0)
         return Done(forked, let_go=let_go)
 
@@ -193,36 +193,34 @@ class Committing:
     ) -> tuple[Commit, list[str]]:
         """The checkpoint after those that are `held`; the files that nothing needs any more."""
         seq = held.newest.seq + 1 if held.newest is not None else 1
-        row = {"session_id": mark.session_id, "seq": seq, "epoch": mark.epoch, "cell": cell}
-        row |= {"image": mark.image, "catalog": mark.catalog}
-        belongs_to = key.checkpoint(SimpleNamespace(**row))
+        which = {"epoch": mark.epoch, "seq": seq, "cell": cell, "image": mark.image, "catalog": mark.catalog}
+        belongs_to = key.checkpoint(SimpleNamespace(**which))
         sealed = key.box.seal(zlib.compress(manifest, 1), belongs_to)
-        row |= {"digest": key.digest(manifest, belongs_to), "present": True, "sealed": sealed, "size": len(sealed)}
-        row["written"] = written + len(sealed)
+        commit = Commit(seq, key.digest(manifest, belongs_to), written + len(sealed), cell, mark.epoch)
         rows.note_use(connection, mark.session_id, held, names, seq)
         rows.add_references(connection, mark.session_id, references)
-        rows.add_checkpoint(connection, mark.organisation, row)
-        first = self._first_kept(held, names, references, seq, len(sealed))
-        let_go = rows.drop_before(connection, mark.session_id, mark.organisation, first) if first > held.first else []
+        row = which | {"session_id": mark.session_id, "digest": commit.digest, "written": commit.written_bytes}
+        rows.add_checkpoint(connection, row | {"present": True, "sealed": sealed, "size": len(sealed)})
+        referred = sum(each.stored for each in references) + len(sealed)
+        rows.grow(connection, mark.session_id, mark.organisation, commit.written_bytes, referred)
+        let_go = self._trim(connection, mark)
         if rows.stored_bytes(connection) > self._settings.max_bytes:
             raise _too_much(f"all checkpoints together may have {self._settings.max_bytes} bytes; delete sessions")
-        commit = commit_of(SimpleNamespace(**row))
-        assert commit is not None
         return commit, let_go
 
-    def _first_kept(
-        self, held: Held, names: frozenset[str], references: Sequence[Reference], seq: int, size: int
-    ) -> int:
-        sizes = [*((row.seq, row.size) for row in held.checkpoints), (seq, size)]
-        uses: list[tuple[int | None, int]] = [(None, each.stored) for each in references]
-        for each in held.references.values():
-            last_seq = None if each.name in names else seq - 1 if each.last_seq is None else each.last_seq
-            uses.append((last_seq, each.stored))
-        most = self._settings.max_session_bytes
-        first = kept_from(sizes, uses, self._settings.max_per_session, most)
+    def _trim(self, connection: Connection, mark: Mark) -> list[str]:
+        """Drops the session's oldest checkpoints where it has too many or too large ones: files that can go."""
+        most, most_bytes = self._settings.max_per_session, self._settings.max_session_bytes
+        session = rows.session(connection, mark.session_id)
+        first: int | None = 0
+        if session is not None and session.stored > most_bytes:
+            first = kept_from(*rows.sizes(connection, mark.session_id), most, most_bytes)
+        elif session is not None and session.kept > most:
+            first = rows.oldest_of(connection, mark.session_id, most)
         if first is None:
-            raise _too_much(f"the session's state is larger than the {most} bytes that are kept; drop some variables")
-        return first
+            message = f"the session's state has more than the {most_bytes} bytes that are kept; drop some variables"
+            raise _too_much(message)
+        return rows.drop_before(connection, mark.session_id, mark.organisation, first) if first else []
 
 
 def files_of(made: Made) -> list[str]:

@@ -19,6 +19,7 @@ from kernel_gateway.store.commits import Mark
 from kernel_gateway.store.sealing import BelongsTo, Box, written
 from kernel_gateway.store.wrapping import Wrapping
 
+_insert_session = insert(sessions)
 _MAX_OPEN = 1_000  # sessions whose key stays in memory; the oldest goes first, and costs 10 us when it comes back
 
 
@@ -108,7 +109,7 @@ class SessionKeys:
         belongs_to = ("session", mark.organisation, mark.lineage, mark.session_id)
         key, wrapped = self._wrapping.new(belongs_to)
         row = {"session_id": mark.session_id, "organisation": mark.organisation, "lineage": mark.lineage}
-        connection.execute(insert(sessions), {**row, "wrapped": wrapped})
+        connection.execute(_insert_session, {**row, "wrapped": wrapped, "kept": 0, "stored": 0})
         return self._remember(mark.organisation, mark.lineage, mark.session_id, wrapped, key)
 
     def forget(self, session_id: str) -> None:

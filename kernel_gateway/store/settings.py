@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from kernel_gateway.config import Section
+from kernel_gateway.errors import ConfigError
 
 _MIB = 1024 * 1024
 
@@ -49,6 +50,11 @@ class StoreSettings(Section):
         return self.folder / "data"
 
     @property
+    def chunks(self) -> Path:
+        """The folder of what is too large for the database."""
+        return self.data / "chunks"
+
+    @property
     def keys(self) -> Path:
         """What Keys takes."""
         return self.keys_folder or self.folder
@@ -57,6 +63,12 @@ class StoreSettings(Section):
     def database(self) -> str | Path:
         """What Database takes."""
         return self.database_url.get_secret_value() or self.data / "gateway.db"
+
+    def refuse_old_place(self) -> None:
+        """Rather than begin a new ledger beside the one of version 0.1.0. Raises ConfigError."""
+        old = self.folder / "gateway.db"
+        if not self.data.exists() and old.exists():
+            raise ConfigError(f"the database `{old}` belongs into `{self.data}` now; move it there, with -wal and -shm")
 
     @model_validator(mode="after")
     def _keys_lie_outside_of_the_data(self) -> Self:
