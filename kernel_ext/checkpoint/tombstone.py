@@ -42,10 +42,10 @@ def _refuse(tombstone: Tombstone, *_: Any, **__: Any) -> NoReturn:
     raise RuntimeError(repr(tombstone)[1:-1])
 
 
-_USES = """
+_USES: Final = """
     bool len iter next contains getitem setitem delitem call enter exit await aiter int float index bytes complex
     add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod pow rpow and rand or ror xor rxor matmul
     rmatmul lshift rlshift rshift rrshift neg pos abs invert lt le gt ge array buffer fspath setattr delattr
-""".split()
+""".split()  # noqa: SIM905 -- a page of words reads better as words
 for _use in _USES:
     setattr(Tombstone, f"__{_use}__", _refuse)
