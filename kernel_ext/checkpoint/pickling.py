@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 import cloudpickle
 
-from kernel_ext.checkpoint import arrays, homes, knowns, leftovers
+from kernel_ext.checkpoint import arrays, frames, homes, knowns, leftovers
 from kernel_ext.checkpoint.classes import reduce_class
 from kernel_ext.checkpoint.homes import Homes
 from kernel_ext.checkpoint.tombstone import Tombstone
@@ -69,6 +69,28 @@ def session_variables() -> dict[str, Any]:
     return session
 
 
+_PICTURES: Final = (
+    "io:BytesIO",
+    "builtins:memoryview",
+    "array:array",
+    "numpy:ndarray",
+    "PIL.Image:Image",
+    "kernel_ext.blobs:Blob",
+)
+_OF_FRAMES: Final = (
+    "pandas._libs.internals:Block",
+    "pandas:Index",
+    "pandas._libs.internals:BlockValuesRefs",
+    "pandas.core.internals.managers:SingleBlockManager",
+)
+
+
+def _loaded(place: str) -> Any:
+    """The class at "module:name"; None while nobody has imported the module."""
+    module, _, name = place.partition(":")
+    return getattr(sys.modules.get(module), name, None)
+
+
 class Setting:
     """What is the same for every pickle of one save."""
 
@@ -80,10 +102,10 @@ class Setting:
             (_Anchor(knowns.at, "builtins", "__dict__"), sys.modules["builtins"].__dict__),
             (_Anchor(knowns.at, "sys", "modules"), sys.modules),
         ]
-        numpy = sys.modules.get("numpy")
-        self.array: Any = getattr(numpy, "ndarray", None)
-        picture = sys.modules.get("PIL.Image")
-        self.pictures = (io.BytesIO, memoryview, *filter(None, (self.array, getattr(picture, "Image", None))))
+        self.array: Any = _loaded("numpy:ndarray")
+        self.pictures = tuple(kind for kind in map(_loaded, _PICTURES) if kind is not None)
+        self.block, self.index, self.references, self.series_manager = map(_loaded, _OF_FRAMES)
+        self.fixed = frozenset(map(id, frames.of_classes())) if self.block is not None else frozenset()
         self.routes: dict[type, Callable[[Pickler, Any], Any] | None] = {}
 
     def route(self, kind: type) -> "Callable[[Pickler, Any], Any] | None":
@@ -98,6 +120,15 @@ class Setting:
             return lambda pickler, cell: homes.reduce_cell(cell)
         if issubclass(kind, self.pictures):
             return Pickler.reduce_picture
+        if self.block is not None:
+            if issubclass(kind, self.block):
+                return lambda pickler, block: frames.reduce_block(block)
+            if issubclass(kind, self.index):
+                return Pickler.reduce_index
+            if kind is self.series_manager:
+                return lambda pickler, manager: frames.reduce_series_manager(manager)
+            if kind is self.references:
+                return lambda pickler, references: frames.reduce_references(references)
         if (reducer := leftovers.REDUCERS.get(kind)) is not None:
             return lambda pickler, obj: reducer(obj)
         return None
@@ -110,7 +141,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.setting = setting
         self.buffers: list[pickle.PickleBuffer] = []
         self.by_value: dict[int, Any] = {}
-        self.extents: list[tuple[int, int]] = []
+        self.extents: dict[int, tuple[int, int]] = {}
+        self.fixed: set[int] = set(setting.fixed)
         self.tombstones: list[Tombstone] = []
         self.memo: Any
         super().__init__(stream, protocol=_PROTOCOL, buffer_callback=self._take)
@@ -149,6 +181,10 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.by_value[id(function)] = function
         return homes.reduce_function(self.setting.homes, function)
 
+    def reduce_index(self, index: Any) -> Any:
+        self.fixed.update(map(id, frames.immutable_parts(index)))
+        return frames.reduce_index(index)
+
     def reduce_picture(self, obj: Any) -> Any:
         if (tombstone := self.setting.guard.replace(obj)) is not None:
             self.tombstones.append(tombstone)
@@ -157,7 +193,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return leftovers.REDUCERS[memoryview](obj)
         if self.setting.array is not None and isinstance(obj, self.setting.array):
             if obj.size:
-                self.extents.append(arrays.extent(obj))
+                self.extents[id(obj)] = arrays.extent(obj)
             return arrays.reduce_array(obj)
         return NotImplemented
 

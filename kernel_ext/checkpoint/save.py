@@ -34,7 +34,7 @@ class Save:
         self._books, self._homes, self._guard, self._watch, self._writer = books, homes, guard, watch, writer
         self._values = {name: value for name, value in dict(homes.namespace).items() if name not in ours}
         self._setting = Setting(homes, guard)
-        self._mutability = units.Mutability(homes.importable)
+        self._mutability = units.Mutability(homes)
         self._scans: dict[str, Scan] = {}
         self._cells = [(cell, touched.of_source(source)) for cell, source in cells]
         self.manifest: Manifest = {}

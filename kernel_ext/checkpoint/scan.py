@@ -52,10 +52,15 @@ def scan(setting: Setting, mutability: Mutability, name: str, value: Any, watch:
     try:
         done, pickler = pickled(setting, {name: value}, watch)
         shared = mutability.of(pickler)
-        shared.pop(id(pickler), None)
         draws = any(type(each).__module__.startswith("matplotlib") for each in shared.values())
         reach = of_code(iter(pickler.by_value.values()), setting.homes.namespace)
-        return Scan(reach, shared, tuple(pickler.extents), draws, done)
+        return Scan(
+            reach,
+            shared,
+            tuple(extent for at, extent in pickler.extents.items() if at not in pickler.fixed),
+            draws,
+            done,
+        )
     except Stopped:
         raise
     except BaseException as error:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any
 
+from kernel_ext.checkpoint.homes import Homes
+
 _IMMUTABLE = (
     str, bytes, int, float, complex, bool, tuple, frozenset, range, slice, type(None), type(Ellipsis), re.Pattern,
     types.CodeType, types.BuiltinFunctionType, types.MethodDescriptorType, types.WrapperDescriptorType,
@@ -33,28 +35,33 @@ _IMMUTABLE_OF = (
 class Mutability:
     """Which of the objects that a pickler saw can change. Functions and classes by value can: they come apart."""
 
-    def __init__(self, importable: Any) -> None:
+    def __init__(self, homes: Homes) -> None:
         found = (getattr(sys.modules.get(module), name, None) for module, name in _IMMUTABLE_OF)
         self._immutable = (*_IMMUTABLE, *(kind for kind in found if kind is not None))
         self._kinds: dict[type, bool] = {}
-        self._importable = importable
+        self._named: dict[type, bool] = {}
+        self._homes = homes
 
     def of(self, pickler: Any) -> dict[int, Any]:
         """{id: object}; the objects are held, so that no other gets the same id meanwhile."""
-        kinds, anchored = self._kinds, pickler.anchored
-        found = dict(pickler.by_value)
+        kinds, anchored = self._kinds, pickler.anchored | pickler.setting.places.keys()
+        found = {}
         for at, (_, obj) in pickler.memo.copy().items():
             kind = type(obj)
             try:
                 mutable = kinds[kind]
             except KeyError:
                 mutable = kinds[kind] = not issubclass(kind, self._immutable)
-            if mutable and at not in anchored and at not in pickler.setting.places:
+                self._named[kind] = any("__qualname__" in vars(each) for each in kind.__mro__)
+            if mutable and not self._by_name(obj) and at not in anchored and at not in pickler.fixed:
                 found[at] = obj
-        return {at: obj for at, obj in found.items() if not self._is_library(obj)}
+        return found | {at: obj for at, obj in pickler.by_value.items() if at not in anchored}
 
-    def _is_library(self, obj: Any) -> bool:
-        return isinstance(obj, types.ModuleType) and self._importable(obj)
+    def _by_name(self, obj: Any) -> bool:
+        """Of a library: a module, or a function of a kind of its own."""
+        if isinstance(obj, types.ModuleType):
+            return self._homes.importable(obj)
+        return self._named[type(obj)] and self._homes.holds(obj)
 
 
 def groups(shared: Mapping[str, Iterable[int]], extents: Mapping[str, Iterable[tuple[int, int]]]) -> list[list[str]]:
