@@ -204,7 +204,9 @@ def standardised(image):
 
 
 def batch(image):
-    return np.stack([standardised(image), standardised(image)[::-1], standardised(image)[:, ::-1]]).transpose(0, 3, 1, 2)
+    return np.stack([standardised(image), standardised(image)[::-1], standardised(image)[:, ::-1]]).transpose(
+        0, 3, 1, 2
+    )
 
 
 DECODED_TUNED = {

@@ -56,19 +56,19 @@ def rgb(image):
     return np.asarray(image.convert("RGB")).copy()
 
 
-def tiff(order, big=False):
+def tiff(order, big=False, extra=b""):
     """An uncompressed RGB TIFF, or BigTIFF, of either byte order; its directory lies at the end."""
 
     def encode(image):
         pixels, (width, height) = rgb(image).tobytes(), image.size
-        head = 16 if big else 8
+        head = (16 if big else 8) + len(extra)
         where = head + len(pixels)
         entries = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 2)]
         entries += [(273, 4, 1, head), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, len(pixels))]
         mark = b"II" if order == "<" else b"MM"
         size = "Q" if big else "I"
         out = mark + (struct.pack(order + "HHHQ", 43, 8, 0, where) if big else struct.pack(order + "HI", 42, where))
-        out += pixels + struct.pack(order + ("Q" if big else "H"), len(entries))
+        out += extra + pixels + struct.pack(order + ("Q" if big else "H"), len(entries))
         for tag, type_, count, value in entries:
             field = struct.pack(order + ("H" if type_ == 3 else "I"), value).ljust(8 if big else 4, b"\0")
             out += struct.pack(order + "HH" + size, tag, type_, count) + field
@@ -79,8 +79,7 @@ def tiff(order, big=False):
 
 def raw_of_a_camera(image):
     """As Canon's CR2: a TIFF with CR at byte 8."""
-    plain = tiff("<")(image)
-    return plain[:8] + b"CR\x02\0" + plain[8:]
+    return tiff("<", extra=b"CR\x02\0" + b"\0" * 4)(image)
 
 
 def olympus(image):
