@@ -1,6 +1,7 @@
 """Keeps image bytes out of stored state."""
 
 import array
+import contextlib
 import ctypes
 import io
 import mmap
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from kernel_ext.checkpoint import pixels, search
+from kernel_ext.checkpoint.taint import Taint
 from kernel_ext.checkpoint.tombstone import Tombstone
 
 _LEAST_BYTES: Final = 64
@@ -24,7 +26,7 @@ class Guard:
 
     def __init__(self) -> None:
         self._blobs: set[int] = set()
-        self._decoded = False
+        self._taint = Taint()
 
     def noted_blob(self, body: bytes) -> None:
         """`Blob.read` brought this."""
@@ -33,12 +35,13 @@ class Guard:
 
     def noted_image(self, image: Any) -> None:
         """Pillow decoded this."""
-        self._decoded = True
+        with contextlib.suppress(Exception):
+            self._taint.remember(image)
 
     def suspects(self, data: bytes | bytearray | memoryview) -> str:
         """The kind of the first image found in an outgoing stream or buffer; "" where there is none."""
         try:
-            return search.find(data if isinstance(data, bytes) else bytes(data))
+            return self._find(data if isinstance(data, bytes) else bytes(data))
         except Exception:
             return "unknown"
 
@@ -53,14 +56,22 @@ class Guard:
         except Exception:
             return Tombstone(kind.__name__, _size_of(obj), _UNSEEN)
 
+    def _find(self, data: bytes) -> str:
+        return search.find(data, self._known) if self._taint else search.find(data)
+
+    def _known(self, data: bytes) -> str:
+        return _PIXELS if self._taint.in_bytes(data) else ""
+
     def _bytes(self, obj: Any) -> Tombstone | None:
         size = len(obj) if isinstance(obj, bytes | bytearray) else memoryview(obj).nbytes
         return self._encoded(bytes(obj) if size >= _LEAST_BYTES else b"")
 
     def _encoded(self, data: bytes) -> Tombstone | None:
-        if len(data) < _LEAST_BYTES or not (kind := search.find(data)):
+        if len(data) < _LEAST_BYTES or not (kind := self._find(data)):
             return None
-        return Tombstone(kind, len(data), "blob" if len(data) in self._blobs else "made")
+        return Tombstone(
+            kind, len(data), "decoded" if kind == _PIXELS else "blob" if len(data) in self._blobs else "made"
+        )
 
     def _text(self, obj: str) -> Tombstone | None:
         return self._encoded(obj.encode("utf-8", "surrogatepass")) if len(obj) >= _LEAST_BYTES else None
@@ -77,6 +88,8 @@ class Guard:
         """The bytes of a file one by one, or in pieces."""
         items = list(obj)
         first = items[0] if items else None
+        if self._taint and type(first) in (int, float, list, tuple) and self._taint.in_list(items):
+            return Tombstone(_PIXELS, sys.getsizeof(items), "decoded")
         if type(first) is int:
             if len(items) < _LEAST_BYTES or not all(
                 type(item) is int and 0 <= item < 256 for item in items[:_HEAD_ITEMS]
@@ -97,7 +110,9 @@ class Guard:
         if obj.dtype.kind in "OV" or not obj.size:
             return None
         if pixels.is_picture(obj):
-            return Tombstone(_PIXELS, obj.nbytes, "decoded" if self._decoded else "made")
+            return Tombstone(_PIXELS, obj.nbytes, "decoded" if self._taint else "made")
+        if self._taint.holds(obj):
+            return Tombstone(_PIXELS, obj.nbytes, "decoded")
         if obj.dtype.itemsize == 1 or obj.dtype.kind in "SU":
             return self._encoded(obj.tobytes())
         return self._encoded_in_numbers(obj)
@@ -113,7 +128,7 @@ class Guard:
 
     def _image(self, obj: Any) -> Tombstone:
         width, height = obj.size
-        return Tombstone("PIL.Image", width * height * len(obj.getbands()), "decoded" if self._decoded else "made")
+        return Tombstone("PIL.Image", width * height * len(obj.getbands()), "decoded" if self._taint else "made")
 
 
 _LOOKS: dict[type, Callable[[Guard, Any], Tombstone | None]] = {

@@ -1,7 +1,7 @@
 """Searches bytes for image files at any offset: as they are, as text, and in what is compressed."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 from kernel_ext.checkpoint import archives, formats, texts
@@ -33,26 +33,31 @@ _SIEVE = Sieve([*_BY_MARK, *_BACKWARDS, *archives.MARKS, archives.ZIP_MARK, *_BE
 _NUMBERS_OF_PICKLES = re.compile(rb"(?:K[\s\S]){64,}")
 
 
-class _Budget:
-    """How much may still be expanded in one search."""
+def _nothing(data: bytes) -> str:
+    return ""
 
-    def __init__(self, size: int) -> None:
+
+class _Budget:
+    """How much may still be expanded in one search, and what else is an image in it."""
+
+    def __init__(self, size: int, known: Callable[[bytes], str]) -> None:
         self.bytes = max(_LEAST_EXPANDED_BYTES, _MOST_EXPANDED * size)
+        self.known = known
 
     def take(self, data: bytes) -> bytes:
         self.bytes -= len(data)
         return data if self.bytes > 0 else b""
 
 
-def find(data: bytes) -> str:
-    """The kind of the first image found; "" where there is none."""
-    return _find(data, 0, _Budget(len(data)))
+def find(data: bytes, known: Callable[[bytes], str] = _nothing) -> str:
+    """The kind of the first image found; "" where there is none. `known` names the kind of bytes without a header."""
+    return _find(data, 0, _Budget(len(data), known))
 
 
 def _find(data: bytes, depth: int, budget: _Budget) -> str:
     if len(data) < _LEAST_BYTES or depth > _DEEPEST:
         return ""
-    if kind := formats.beginning(data) or _marked(data, depth, budget):
+    if kind := formats.beginning(data) or _marked(data, depth, budget) or budget.known(data):
         return kind
     return _in_any(chain(archives.headless(data), _read(data)), depth, budget)
 
