@@ -239,7 +239,7 @@ async def running(
         )
         stack.push_async_callback(queue.close)
         switch.subscribe(queue.void_soon)
-        sources = Sources(database, vault, redactor.redact, settings.sessions.source)
+        sources = Sources(vault, redactor.redact, settings.sessions.source)
         services = Services(
             take_kernel=pool.take,
             manifest=manifests(usable),

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from kernel_gateway.sessions.permit import Permit, Redeem
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.sessions.turns import NoAnswerError, Stop, Turn
+from kernel_gateway.store.vault import Write
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +45,12 @@ class Services:
     manifest: Callable[[Principal], dict[str, object]]
     broker: Broker
     switch: Refusing
-    record: Callable[[CellRan], None]
+    record: Callable[[CellRan, Write | None], None]
     flush: Callable[[], Awaitable[None]]
     digest: Callable[[str, bytes], str]
     clock: Callable[[], float]
     new_id: Callable[[str], str]
-    keep_source: Callable[[Cell, str], Coroutine[None, None, bool]]
+    keep_source: Callable[[Cell, str], Write | None]
     pausing: Pausing | None = None  # without it nobody can be asked, and what needs an approval is refused
 
 
@@ -213,6 +214,7 @@ class Session:
         services = self._services
         await services.flush()  # a journal that cannot be written is no place to run a cell beside
         cell = self._new_cell(permit, request, turn)
+        source = services.keep_source(cell, request.code)
         reservation = await services.broker.reserve_time(request.timeout_seconds, self.account, cell)
         duration_ms = 0.0
         try:
@@ -226,7 +228,6 @@ class Session:
             started = services.clock()
             self._cell, self._stop, self._halted = cell, turn.stop, ""
             turn.deadline = Deadline(request.timeout_seconds)
-            keeping = asyncio.create_task(services.keep_source(cell, request.code))  # while the kernel is at work
             try:
                 outcome = await kernel.run(request.code, turn.deadline, turn.stop)
             finally:
@@ -243,10 +244,9 @@ class Session:
             await self._bury(kernel)
         lost, self._lost = self._lost, ()
         result = result_of(cell, outcome, lost, duration_ms)
-        services.record(event_of(self.owner, cell, request.code, outcome, result, services.digest, services.clock()))
+        ran = event_of(self.owner, cell, request.code, outcome, result, services.digest, services.clock())
+        services.record(ran, source)
         await services.flush()
-        if not await keeping:
-            raise GatewayError("internal", "the cell's text cannot be written; the operator must look at the database")
         return result
 
     def _new_cell(self, permit: Permit, request: ExecuteRequest, turn: Turn) -> Cell:

@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from kernel_gateway.errors import GatewayError
-from kernel_gateway.store.database import Database
+from kernel_gateway.store.database import Database, NotNowError
 from kernel_gateway.store.keys import SECRET_BYTES
 
 _NONCE_BYTES = 12  # GCM's own size. Random ones are safe for 2**32 values of one key (NIST SP 800-38D, 8.3)
@@ -62,6 +62,9 @@ _insert = insert(_values)
 _delete = delete(_values).where(_place)
 
 
+Write = Callable[[Connection], object]
+
+
 class Secrets(Protocol):
     """The installation's keys: store.keys.Keys."""
 
@@ -74,6 +77,7 @@ class Vault:
     def __init__(self, database: Database, keys: Secrets, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
         self._database, self._keys, self._random = database, keys, random
         self._has_tables = False
+        self._committed: dict[str, bytes] = {}  # keys of sessions, for `sealed`
 
     def __repr__(self) -> str:
         return f"<Vault in {self._database!r}>"
@@ -125,19 +129,22 @@ class Vault:
             connection.execute(delete(_values).where(_values.c.session_id == session_id))
             return connection.execute(delete(_keys).where(_keys.c.session_id == session_id)).rowcount > 0
 
+        self._committed.pop(session_id, None)
         if await self._database.run(shred):
             await self._database.forget()
 
     async def delete_kind(self, kind: str, *, keep: Callable[[str], bool]) -> None:
-        """Every session's values of `kind` but those of sessions to `keep`; keys go with their last value."""
+        """Every session's values of `kind` but those of sessions to `keep`; their keys go with their last value."""
         await self.prepare()
 
         def shred(connection: Connection) -> bool:
             found = connection.execute(select(_values.c.session_id).where(_values.c.kind == kind).distinct()).scalars()
             gone = [session_id for session_id in found.all() if not keep(session_id)]
             for session_id in gone:
+                self._committed.pop(session_id, None)
                 connection.execute(delete(_values).where(_values.c.kind == kind, _values.c.session_id == session_id))
-            connection.execute(delete(_keys).where(_keys.c.session_id.not_in(select(_values.c.session_id))))
+                of_it, left = _keys.c.session_id == session_id, select(_values.c.session_id)
+                connection.execute(delete(_keys).where(of_it, _keys.c.session_id.not_in(left)))
             return bool(gone)
 
         if await self._database.run(shred):
@@ -145,30 +152,36 @@ class Vault:
 
     def write(self, connection: Connection, session_id: str, kind: str, name: str, plaintext: bytes) -> None:
         """As `put`, inside a transaction of somebody else's."""
-        sealed = self._seal(self._made_key(connection, session_id), plaintext, (session_id, kind, name))
+        key = self._key(connection, session_id)
+        if key is None:
+            key = self._random(SECRET_BYTES)
+            wrapped = self._seal(self._keys.secret("vault"), key, (session_id,))
+            connection.execute(_insert_key, {"session_id": session_id, "wrapped": wrapped})
+        sealed = self._seal(key, plaintext, (session_id, kind, name))
         if not connection.execute(_update, {**_at(session_id, kind, name), "to": sealed}).rowcount:
             row = {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed}
             connection.execute(_insert, row)
 
-    def add(self, connection: Connection, session_id: str, kind: str, name: str, plaintext: bytes) -> None:
-        """As `write`, of a name that is not there: with one statement less."""
-        sealed = self._seal(self._made_key(connection, session_id), plaintext, (session_id, kind, name))
-        connection.execute(_insert, {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed})
+    def sealed(self, session_id: str, kind: str, name: str, plaintext: bytes) -> Write:
+        """What stores a value under a name that is not there, in a transaction of somebody else's: one statement, once
+        the session has a key."""
+        if (key := self._committed.get(session_id)) is None:
+            try:
+                key = self._database.at_once(lambda connection: self._key(connection, session_id))
+            except NotNowError:
+                key = None
+            if key is None:
+                return lambda connection: self.write(connection, session_id, kind, name, plaintext)
+            self._committed[session_id] = key
+        sealed = self._seal(key, plaintext, (session_id, kind, name))
+        row = {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed}
+        return lambda connection: connection.execute(_insert, row)
 
     def read(self, connection: Connection, session_id: str, kind: str, name: str) -> bytes | None:
         """As `get`, inside a transaction of somebody else's."""
         sealed = connection.execute(_select, _at(session_id, kind, name)).scalar()
         key = None if sealed is None else self._key(connection, session_id)
         return None if sealed is None or key is None else _open(key, sealed, (session_id, kind, name))
-
-    def _made_key(self, connection: Connection, session_id: str) -> bytes:
-        """The session's key, made where it has none."""
-        if (key := self._key(connection, session_id)) is not None:
-            return key
-        key = self._random(SECRET_BYTES)
-        wrapped = self._seal(self._keys.secret("vault"), key, (session_id,))
-        connection.execute(_insert_key, {"session_id": session_id, "wrapped": wrapped})
-        return key
 
     def _key(self, connection: Connection, session_id: str) -> bytes | None:
         wrapped = connection.execute(_select_key, {"of_session_id": session_id}).scalar()
