@@ -246,7 +246,7 @@ async def running(
         )
         stack.push_async_callback(queue.close)
         switch.subscribe(queue.void_soon)
-        sources = Sources(database, vault, redactor.redact, settings.sessions.source)
+        sources = Sources(vault, redactor.redact, settings.sessions.source)
         checkpoints = Checkpoints(
             database, keys, store.chunks, store.checkpoints, survives_power_loss=store.survives_power_loss
         )
@@ -260,7 +260,6 @@ async def running(
             image=lambda: present_digest(settings.sandbox.image),
             catalog=usable.catalog.digest,
             settings=settings.sessions,
-            promptly=database.promptly,
         )
         services = Services(
             take_kernel=pool.take,

@@ -20,7 +20,7 @@ class Branches:
         return f"<Branches of {self._places!r}>"
 
     async def fork(self, principal: Principal, parent: Session, at: int) -> Session:
-        """A new session of the caller's, with the owner's authority and the caller's own together; `parent` is as it was.
+        """A new session of the caller's, with the owner's authority and the caller's own together; `parent` stays.
 
         Approvals and idempotency keys do not travel; the budget of the tree is one.
         """

@@ -7,15 +7,7 @@ from typing import Any
 from catalog import Catalog
 from kernel_gateway.approvals.pending import Pending
 from kernel_gateway.approvals.queue import Queue
-from kernel_gateway.audit.events import (
-    Searched,
-    SessionClosed,
-    SessionDelegated,
-    SessionForked,
-    SessionHibernated,
-    SessionOpened,
-    SourceShown,
-)
+from kernel_gateway.audit.events import Searched, SessionClosed, SessionDelegated, SessionOpened, SourceShown
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.audit.lifecycle import SessionHibernated
 from kernel_gateway.audit.refusals import Refusals
@@ -79,7 +71,7 @@ class Gateway:
         )
         self._branches = Branches(self._places, services, settings, queue)
         self._cells = Cells(
-            self._turns, permits, queue, self._session, self._open, self._close, self._places.room, self._fork
+            self._turns, permits, queue, self._session, self._open, self._close, self._places.room, self._branches.fork
         )
         self._upkeep = Upkeep(self._places, queue, self._turns, settings, services.clock, self._rest, self._close)
 

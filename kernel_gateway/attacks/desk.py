@@ -146,12 +146,11 @@ class Desk:
         )
         return handle.id
 
-    def record(self, event: Event) -> None:
+    def record(self, event: Event, beside: object = None) -> None:
         """Attacks are no session's history."""
 
-    async def _keep(self, cell: Cell, code: str) -> bool:
+    def _keep(self, cell: Cell, code: str) -> None:
         """The text of an attack is in the code already."""
-        return True
 
     def refuses(self, *, server: str = "", operation: str = "", role: str = "", front_end: str = "") -> str:
         """Nothing is ever switched off here."""

@@ -112,7 +112,7 @@ class SessionClosed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceShown(Event):
-    """`subject` took the text of a session's cells; `reason` is exported or replayed."""
+    """`subject` took the text of a session's cells: `reason` is exported or replayed."""
 
     kind: ClassVar[str] = "source_shown"
 
@@ -123,9 +123,8 @@ class SourceShown(Event):
 class CellRan(Event):
     """A cell ended. `claimed` says that `status` and `ename` are what the kernel claims, not what the gateway saw.
 
-    `approver` is auto, user or person, and `approval_id` names what it used up. `author` is agent or person; it began
-    with the state after the cell `parent_id`. Digests are keyed; each of `outputs` is (media type, stdout, stderr or
-    error; bytes; digest; digest of what another run would show again).
+    `approver` is auto, user or person, `approval_id` what that used up, `author` agent or person, `parent_id` the cell
+    before it. Each of `outputs`: kind, bytes, digest, digest of what another run would show again. Digests are keyed.
     """
 
     kind: ClassVar[str] = "cell_ran"
@@ -149,10 +148,7 @@ class CellRan(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationCalled(Event):
-    """A cell called an operation: what was decided, by which rule, and what came of it.
-
-    `approver` agreed to it: auto, user or person. `status` is "ok" or an error code; `http_status` may be 0.
-    """
+    """A cell called an operation, and what came of it: `status` is "ok" or an error code, `http_status` may be 0."""
 
     kind: ClassVar[str] = "operation_called"
 

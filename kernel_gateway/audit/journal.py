@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -28,8 +28,10 @@ from kernel_gateway.audit.settings import AuditSettings
 from kernel_gateway.audit.tables import events, segments
 from kernel_gateway.errors import ConfigError, GatewayError
 from kernel_gateway.store.database import Database, NotNowError
+from kernel_gateway.store.vault import Write
 
 T = TypeVar("T")
+Batch = Sequence[tuple[float, Event, Write | None]]
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class Journal:
         self._ledger = Ledger(seal, self._settings)
         file = self._settings.heads_file
         self._heads_file = None if file is None else HeadsFile(file, seal.signing.public_key())
-        self._buffer: deque[tuple[float, Event]] = deque()
+        self._buffer: deque[tuple[float, Event, Write | None]] = deque()
         self._listeners: list[Callable[[Event], None]] = []
         self._recorded = self._committed = 0
         self._writer: asyncio.Task[bool] | None = None
@@ -102,13 +104,14 @@ class Journal:
         """`listener` is called with each event that is kept, before it is committed; it must be quick and not raise."""
         self._listeners.append(listener)
 
-    def record(self, event: Event) -> None:
-        """Raises GatewayError("internal") where the event could not be kept."""
+    def record(self, event: Event, beside: Write | None = None) -> None:
+        """`beside` is committed with the event or not at all; it is called again where that failed, and must not fail
+        by itself. Raises GatewayError("internal") where the event could not be kept."""
         if self._closed:
             raise GatewayError("internal", "the journal is closed; nothing can be done any more")
         if len(self._buffer) >= self._settings.max_buffered_events:
             raise GatewayError("internal", "the journal cannot be written; the operator must look at the database")
-        self._buffer.append((self._clock() if event.at is None else event.at, event))
+        self._buffer.append((self._clock() if event.at is None else event.at, event, beside))
         self._recorded += 1
         for listener in self._listeners:
             listener(event)
@@ -181,7 +184,7 @@ class Journal:
             return False
         batch = list(self._buffer)
         try:
-            tail = self._database.at_once(lambda connection: self._ledger.append_at_once(connection, batch))
+            tail = self._database.at_once(_beside(self._ledger.append_at_once, batch))
         except NotNowError:
             return False
         self._stop_timer()
@@ -206,7 +209,7 @@ class Journal:
     async def _write_batch(self) -> bool:
         batch = list(islice(self._buffer, self._settings.max_batch_events))
         try:
-            tail = await self._run(lambda connection: self._ledger.append(connection, batch))
+            tail = await self._run(_beside(self._ledger.append, batch))
         except _FAILURES as error:
             self._failed = True
             log.error("the journal cannot be written: %s", type(error).__name__)
@@ -214,7 +217,7 @@ class Journal:
         self._committed_batch(batch, tail)
         return True
 
-    def _committed_batch(self, batch: list[tuple[float, Event]], tail: Tail) -> None:
+    def _committed_batch(self, batch: Batch, tail: Tail) -> None:
         self._ends(tail)
         for _ in batch:
             self._buffer.popleft()
@@ -251,6 +254,23 @@ class Journal:
 
 
 _FIRST_KEPT = select(func.min(segments.c.first_seq)).scalar_subquery()
+
+
+def _beside(
+    append: Callable[[Connection, Sequence[tuple[float, Event]]], Tail], batch: Batch
+) -> Callable[[Connection], Tail]:
+    """Appends the events of `batch`, and does what goes with them."""
+
+    def work(connection: Connection) -> Tail:
+        tail = append(connection, [(at, event) for at, event, _ in batch])
+        for _, _, beside in batch:
+            if beside is not None:
+                beside(connection)
+        return tail
+
+    return work
+
+
 _SHOWN = ("seq", "at", "kind", "session_id", "organisation")
 
 

@@ -137,9 +137,7 @@ class Fork(RestHandler):
 
     async def post(self, session_id: str) -> None:
         back = read(Back, self.request.body, '{"at": 3, "in_place": false}')
-        forked = await self.mine(
-            self.gateway.fork(self.principal, session_id, back.at, in_place=back.in_place)
-        )
+        forked = await self.mine(self.gateway.fork(self.principal, session_id, back.at, in_place=back.in_place))
         self.set_header("Location", f"{SessionList.route}/{forked['session_id']}")
         self.reply(forked, 200 if back.in_place else 201)
 

@@ -17,7 +17,8 @@ _EXECUTE = """\
 Run one Python cell in a sandboxed IPython kernel without network; the API operations found by `search` are callable.
 
 Leave `session_id` empty to start a session; pass the one that comes back to go on with its variables and files. \
-A session is yours alone and ends after {idle} without a cell; an unknown or ended one is `not_found`. `fork_from_cell` goes back: it opens a session that goes on after that cell.
+A session is yours alone and ends after {idle} without a cell; an unknown or ended one is `not_found`.
+`fork_from_cell` goes back: it opens a session that goes on after that cell.
 The last expression is the result; displayed images come back as images. A cell that raises is no tool error: read \
 `error`. An example cell:
 

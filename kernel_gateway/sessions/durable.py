@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sqlalchemy import Connection
-
 from kernel_gateway.audit.checkpointed import Checkpointed
 from kernel_gateway.audit.journal import Journal
 from kernel_gateway.sessions.life import Life
@@ -25,7 +23,7 @@ async def anchor(journal: Journal, session_id: str) -> Anchor | None:
 @dataclass(frozen=True, slots=True)
 class Durable:
     """One for all sessions. `anchor(session_id)` is the newest commit of one that the journal knows; `image()` is what
-    kernels are made of; `promptly(work)` does a little work in one transaction."""
+    kernels are made of."""
 
     checkpoints: Checkpoints
     register: Register
@@ -35,7 +33,6 @@ class Durable:
     image: Callable[[], str]
     catalog: str
     settings: SessionSettings
-    promptly: Callable[[Callable[[Connection], None]], Awaitable[None]]
 
     def mark(self, session_id: str, life: Life) -> Mark:
         return Mark(

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 
-from sqlalchemy import Connection
-
 from kernel_gateway.sessions.life import Life
-from kernel_gateway.store.vault import Vault
+from kernel_gateway.store.vault import Vault, Write
 
 _KIND, _NAME = "session", "life"
 
@@ -34,9 +32,9 @@ class Register:
     async def put(self, session_id: str, life: Life) -> None:
         await self._vault.put(session_id, _KIND, _NAME, life.text())
 
-    def write(self, connection: Connection, session_id: str, life: Life) -> None:
-        """As `put`, inside a transaction of somebody else's."""
-        self._vault.write(connection, session_id, _KIND, _NAME, life.text())
+    def sealed(self, session_id: str, life: Life) -> Write:
+        """What does as `put`, inside a transaction of somebody else's."""
+        return self._vault.sealed(session_id, _KIND, _NAME, life.text())
 
     async def remove(self, session_id: str) -> None:
         """With everything else that the vault holds of it."""

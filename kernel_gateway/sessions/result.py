@@ -80,8 +80,8 @@ class ExecuteResult:
     ledger.
 
     `committed` is the newest cell whose state survives anything; `restored` says that the kernel is another than for
-    the cell before, `rerun` which cells ran again for that, `lost` what could not be had any more. `truncated` says that
-    output went over its cap. Durations in milliseconds.
+    the cell before, `rerun` which cells ran again for that, `lost` what could not be had any more. `truncated` says
+    that output went over its cap. Durations in milliseconds.
     """
 
     status: str

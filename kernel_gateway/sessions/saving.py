@@ -8,8 +8,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
-from sqlalchemy import Connection
-
 from kernel_gateway.audit.checkpointed import Checkpointed
 from kernel_gateway.audit.events import Event
 from kernel_gateway.broker import Notes
@@ -20,6 +18,7 @@ from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.sessions.durable import Durable
 from kernel_gateway.sessions.life import Life, Ran
 from kernel_gateway.sessions.manifest import Manifest
+from kernel_gateway.store.vault import Write
 
 log = logging.getLogger(__name__)
 
@@ -47,15 +46,13 @@ class Saving:
     def __repr__(self) -> str:
         return f"<Saving {self._session_id}: {self.committed} of {self._life.cells} committed>"
 
-    async def acknowledge(self, ran: Ran, notes: Notes) -> None:
-        """Before a cell's answer goes out: that it ran, and what its calls were answered with."""
-        durable = self._durable
-
-        def work(connection: Connection) -> None:
-            durable.register.write(connection, self._session_id, self._life)
-            durable.trail.write(connection, self._session_id, ran, notes.text() if notes else b"")
-
-        await durable.promptly(work)
+    def acknowledged(self, ran: Ran, notes: Notes) -> list[Write]:
+        """What is written before a cell's answer goes out: that it ran, and what its calls were answered with."""
+        durable, answers = self._durable, notes.text() if notes else b""
+        return [
+            durable.register.sealed(self._session_id, self._life),
+            durable.trail.sealed(self._session_id, ran, answers),
+        ]
 
     async def give_way(self) -> None:
         """A cell is about to begin. It waits only where too many before it are not committed."""

@@ -1,7 +1,8 @@
 """What every session needs from the rest of the gateway."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from kernel_gateway.audit.events import Event
 from kernel_gateway.auth.principal import Principal
@@ -10,6 +11,13 @@ from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.limits.switch import Refusing
 from kernel_gateway.sessions.durable import Durable
 from kernel_gateway.sessions.pausing import Pausing
+from kernel_gateway.store.vault import Write
+
+
+class Record(Protocol):
+    """`beside` is done in the transaction of the event."""
+
+    def __call__(self, event: Event, beside: Write | None = None, /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +29,11 @@ class Services:
     manifest: Callable[[Principal], dict[str, object]]
     broker: Broker
     switch: Refusing
-    record: Callable[[Event], None]
+    record: Record
     flush: Callable[[], Awaitable[None]]
     digest: Callable[[str, bytes], str]
     clock: Callable[[], float]
     new_id: Callable[[str], str]
-    keep_source: Callable[[Cell, str], Coroutine[None, None, bool]]
+    keep_source: Callable[[Cell, str], Write | None]
     pausing: Pausing | None = None  # without it nobody can be asked, and what needs an approval is refused
     durable: Durable | None = None  # without it a session ends with its kernel

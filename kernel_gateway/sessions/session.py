@@ -28,6 +28,7 @@ from kernel_gateway.sessions.seat import SWITCHED_OFF, Seat
 from kernel_gateway.sessions.services import Services
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.sessions.turns import NoAnswerError, Turn
+from kernel_gateway.store.vault import Write
 
 
 class Session:
@@ -186,6 +187,7 @@ class Session:
         services = self._services
         await services.flush()  # a journal that cannot be written is no place to run a cell beside
         cell = self._new_cell(permit, request, turn)
+        source = services.keep_source(cell, request.code)
         reservation = await services.broker.reserve_time(request.timeout_seconds, self.account, cell)
         duration_ms = 0.0
         try:
@@ -199,7 +201,6 @@ class Session:
             remember(self.helpers, permit.definitions)
             started = services.clock()
             turn.deadline = Deadline(request.timeout_seconds)
-            keeping = asyncio.create_task(services.keep_source(cell, request.code))  # while the kernel is at work
             try:
                 outcome = await self.seat.run(kernel, cell, request.code, turn.deadline, turn.stop)
             finally:
@@ -214,26 +215,29 @@ class Session:
             self.helpers = before
             await self.seat.bury(kernel)
         news, self.seat.news = self.seat.news, News()
-        result = result_of(cell, outcome, news, duration_ms, await self._committed(cell, outcome, request, kernel))
-        services.record(event_of(self.owner, cell, request.code, outcome, result, services.digest, services.clock()))
+        self._remember(cell, outcome, request, kernel)
+        if self.saving is not None and self._settings.durability == "before-reply" and not kernel.died.done():
+            await self.saving.now(kernel)
+        result = result_of(cell, outcome, news, duration_ms, self.saving.committed if self.saving else None)
+        ran = event_of(self.owner, cell, request.code, outcome, result, services.digest, services.clock())
+        services.record(ran, self._beside(cell, source))
         await services.flush()
-        if not await keeping:
-            raise GatewayError("internal", "the cell's text cannot be written; the operator must look at the database")
         return result
 
-    async def _committed(self, cell: Cell, outcome: Outcome, request: ExecuteRequest, kernel: Kernel) -> int | None:
-        """Writes down that it ran, so that nothing of it can be lost once its answer is out."""
-        if self.saving is None:
-            return None
+    def _remember(self, cell: Cell, outcome: Outcome, request: ExecuteRequest, kernel: Kernel) -> None:
         life, account = self.life, self.account
-        ran = Ran(cell.number, cell.cell_id, outcome.status, request.timeout_seconds)
+        self._last = Ran(cell.number, cell.cell_id, outcome.status, request.timeout_seconds)
         if not kernel.died.done():
-            life.pending.append(ran)
+            life.pending.append(self._last)
         life.calls, life.writes, life.used = account.calls, account.writes, account.tally.used
-        await self.saving.acknowledge(ran, cell.notes)
-        if self._settings.durability == "before-reply" and not kernel.died.done():
-            await self.saving.now(kernel)
-        return self.saving.committed
+
+    def _beside(self, cell: Cell, source: Write | None) -> Write | None:
+        """What is committed together with the cell's event, before its answer goes out: its text, that it ran, and what
+        its calls were answered with."""
+        if self.saving is None:
+            return source
+        writes = [source, *self.saving.acknowledged(self._last, cell.notes)]
+        return lambda connection: [write(connection) for write in writes if write is not None]
 
     def _new_cell(self, permit: Permit, request: ExecuteRequest, turn: Turn) -> Cell:
         pausing = self._services.pausing

@@ -4,21 +4,14 @@ Whatever shows it to anybody takes `shown`, which is redacted; only what runs a 
 """
 
 import json
-import logging
 from collections.abc import Callable, Collection
 from dataclasses import astuple, dataclass
 from typing import Literal
 
-from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
-
 from kernel_gateway.broker import Cell
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.limits.idempotency import Origin
-from kernel_gateway.store.database import Database
-from kernel_gateway.store.vault import Vault
-
-log = logging.getLogger(__name__)
+from kernel_gateway.store.vault import Vault, Write
 
 KIND = "source"  # the vault's; a value's name is its cell's id
 Keeping = Literal["kept", "digest-only"]
@@ -35,8 +28,8 @@ class Source:
 class Sources:
     """`redact` knows this process's own secrets too. With `digest-only` nothing is kept: GatewayError not_available."""
 
-    def __init__(self, database: Database, vault: Vault, redact: Callable[[str], str], keeping: Keeping) -> None:
-        self._database, self._vault, self._redact, self._keeping = database, vault, redact, keeping
+    def __init__(self, vault: Vault, redact: Callable[[str], str], keeping: Keeping) -> None:
+        self._vault, self._redact, self._keeping = vault, redact, keeping
 
     def __repr__(self) -> str:
         return f"<Sources {self._keeping} in {self._vault!r}>"
@@ -45,29 +38,18 @@ class Sources:
         """Before the first cell: shreds what sessions left that ended with their gateway."""
         await self._vault.delete_kind(KIND, keep=is_open)
 
-    async def keep(self, cell: Cell, code: str) -> bool:
-        """Committed when this returns; False where it cannot be. A cell may be under way meanwhile."""
+    def keep(self, cell: Cell, code: str) -> Write | None:
+        """What writes the text of the cell, in the transaction of its event. Raises GatewayError internal."""
         if self._keeping == "digest-only":
-            return True
+            return None
         value = json.dumps([code, *astuple(cell.keyed_by)]).encode()
-        try:
-            await self._database.promptly(
-                lambda connection: self._vault.add(connection, cell.session_id, KIND, cell.cell_id, value)
-            )
-        except SQLAlchemyError as error:
-            log.error("the text of a cell cannot be written: %s", type(error).__name__)
-            return False
-        return True
+        return self._vault.sealed(cell.session_id, KIND, cell.cell_id, value)
 
     async def copy(self, session_id: str, to: str, cell_ids: Collection[str]) -> None:
         """For a fork: the text of the cells that led to it."""
-        values = await self._vault.all(session_id, KIND)
-
-        def write(connection: Connection) -> None:
-            for cell_id in values.keys() & cell_ids:
-                self._vault.write(connection, to, KIND, cell_id, values[cell_id])
-
-        await self._database.run(write)
+        for cell_id, value in (await self._vault.all(session_id, KIND)).items():
+            if cell_id in cell_ids:
+                await self._vault.put(to, KIND, cell_id, value)
 
     async def exact(self, session_id: str) -> dict[str, Source]:
         """By the id of their cells."""

@@ -8,10 +8,8 @@ import base64
 import json
 from typing import Any
 
-from sqlalchemy import Connection
-
 from kernel_gateway.sessions.life import Ran
-from kernel_gateway.store.vault import Vault
+from kernel_gateway.store.vault import Vault, Write
 
 _KIND = "ran"  # the vault's; a value's name is its cell's number
 
@@ -23,9 +21,9 @@ class Trail:
     def __repr__(self) -> str:
         return f"<Trail in {self._vault!r}>"
 
-    def write(self, connection: Connection, session_id: str, ran: Ran, answers: bytes) -> None:
-        """Inside a transaction of somebody else's."""
-        self._vault.write(connection, session_id, _KIND, str(ran.number), _written(ran, answers))
+    def sealed(self, session_id: str, ran: Ran, answers: bytes) -> Write:
+        """What does as `put`, inside a transaction of somebody else's."""
+        return self._vault.sealed(session_id, _KIND, str(ran.number), _written(ran, answers))
 
     async def put(self, session_id: str, ran: Ran, answers: bytes = b"") -> None:
         await self._vault.put(session_id, _KIND, str(ran.number), _written(ran, answers))

@@ -23,7 +23,7 @@ from sqlalchemy import (
     update,
 )
 
-from kernel_gateway.store.database import Database
+from kernel_gateway.store.database import Database, NotNowError
 from kernel_gateway.store.sealing import Box
 from kernel_gateway.store.wrapping import Secrets, Wrapping
 
@@ -56,12 +56,16 @@ _insert = insert(_values)
 _delete = delete(_values).where(_place)
 
 
+Write = Callable[[Connection], object]
+
+
 class Vault:
     """`random(n)` gives n random bytes. Raises GatewayError `internal` where a value was damaged or moved."""
 
     def __init__(self, database: Database, keys: Secrets, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
         self._database, self._wrapping = database, Wrapping(keys, random)
         self._has_tables = False
+        self._committed: dict[str, Box] = {}  # of sessions whose key is there, for `sealed`
 
     def __repr__(self) -> str:
         return f"<Vault in {self._database!r}>"
@@ -119,19 +123,22 @@ class Vault:
             connection.execute(delete(_values).where(_values.c.session_id == session_id))
             return connection.execute(delete(_keys).where(_keys.c.session_id == session_id)).rowcount > 0
 
+        self._committed.pop(session_id, None)
         if await self._database.run(shred):
             await self._database.forget()
 
     async def delete_kind(self, kind: str, *, keep: Callable[[str], bool]) -> None:
-        """Every session's values of `kind` but those of sessions to `keep`; keys go with their last value."""
+        """Every session's values of `kind` but those of sessions to `keep`; their keys go with their last value."""
         await self.prepare()
 
         def shred(connection: Connection) -> bool:
             found = connection.execute(select(_values.c.session_id).where(_values.c.kind == kind).distinct()).scalars()
             gone = [session_id for session_id in found.all() if not keep(session_id)]
             for session_id in gone:
+                self._committed.pop(session_id, None)
                 connection.execute(delete(_values).where(_values.c.kind == kind, _values.c.session_id == session_id))
-            connection.execute(delete(_keys).where(_keys.c.session_id.not_in(select(_values.c.session_id))))
+                of_it, left = _keys.c.session_id == session_id, select(_values.c.session_id)
+                connection.execute(delete(_keys).where(of_it, _keys.c.session_id.not_in(left)))
             return bool(gone)
 
         if await self._database.run(shred):
@@ -139,15 +146,26 @@ class Vault:
 
     def write(self, connection: Connection, session_id: str, kind: str, name: str, plaintext: bytes) -> None:
         """As `put`, inside a transaction of somebody else's."""
-        sealed = self._made_box(connection, session_id).seal(plaintext, (session_id, kind, name))
-        if not connection.execute(_update, {**_at(session_id, kind, name), "to": sealed}).rowcount:
-            row = {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed}
-            connection.execute(_insert, row)
+        box = self._box(connection, session_id)
+        if box is None:
+            key, wrapped = self._wrapping.new((session_id,))
+            connection.execute(_insert_key, {"session_id": session_id, "wrapped": wrapped})
+            box = self._wrapping.box(key)
+        _put(connection, session_id, kind, name, box.seal(plaintext, (session_id, kind, name)))
 
-    def add(self, connection: Connection, session_id: str, kind: str, name: str, plaintext: bytes) -> None:
-        """As `write`, of a name that is not there: with one statement less."""
-        sealed = self._made_box(connection, session_id).seal(plaintext, (session_id, kind, name))
-        connection.execute(_insert, {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed})
+    def sealed(self, session_id: str, kind: str, name: str, plaintext: bytes) -> Write:
+        """What stores or replaces a value in a transaction of somebody else's: one statement, once the session has a
+        key and the value is there."""
+        if (box := self._committed.get(session_id)) is None:
+            try:
+                box = self._database.at_once(lambda connection: self._box(connection, session_id))
+            except NotNowError:
+                box = None
+            if box is None:
+                return lambda connection: self.write(connection, session_id, kind, name, plaintext)
+            self._committed[session_id] = box
+        sealed = box.seal(plaintext, (session_id, kind, name))
+        return lambda connection: _put(connection, session_id, kind, name, sealed)
 
     def read(self, connection: Connection, session_id: str, kind: str, name: str) -> bytes | None:
         """As `get`, inside a transaction of somebody else's."""
@@ -160,17 +178,14 @@ class Vault:
         _metadata.create_all(connection)
         return self._wrapping.rewrap(connection, _keys, lambda row: (row["session_id"],))
 
-    def _made_box(self, connection: Connection, session_id: str) -> Box:
-        """With the session's key, which is made where it has none."""
-        if (box := self._box(connection, session_id)) is not None:
-            return box
-        key, wrapped = self._wrapping.new((session_id,))
-        connection.execute(_insert_key, {"session_id": session_id, "wrapped": wrapped})
-        return self._wrapping.box(key)
-
     def _box(self, connection: Connection, session_id: str) -> Box | None:
         wrapped = connection.execute(_select_key, {"of_session_id": session_id}).scalar()
         return None if wrapped is None else self._wrapping.box(self._wrapping.unwrap(wrapped, (session_id,)))
+
+
+def _put(connection: Connection, session_id: str, kind: str, name: str, sealed: bytes) -> None:
+    if not connection.execute(_update, {**_at(session_id, kind, name), "to": sealed}).rowcount:
+        connection.execute(_insert, {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed})
 
 
 def _at(session_id: str, kind: str, name: str) -> dict[str, str]:

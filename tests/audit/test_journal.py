@@ -331,3 +331,23 @@ def test_a_digest_depends_on_the_key_the_organisation_and_the_data():
     }
     assert len(digests) == 8
     assert all(len(digest) == 64 for digest in digests)
+
+
+async def test_what_goes_with_an_event_is_committed_with_it_or_not_at_all(journal, database):
+    table = "CREATE TABLE IF NOT EXISTS beside (word TEXT)"
+    await database.run(lambda connection: connection.exec_driver_sql(table))
+    tries = []
+
+    def beside(connection):
+        tries.append(1)
+        connection.exec_driver_sql("INSERT INTO beside VALUES ('here')")
+        if len(tries) == 1:
+            raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    journal.record(Searched(session_id="s1"), beside)
+    with pytest.raises(GatewayError):
+        await journal.flush()
+    await journal.flush()
+    assert await database.run(lambda c: c.exec_driver_sql("SELECT count(*) FROM beside").scalar()) == 1
+    assert len(await journal.transcript("s1")) == 1
+    assert len(tries) == 2

@@ -154,6 +154,7 @@ async def both_doors(usable):
             digest=None,
             clock=lambda: NOW,
             new_id=None,
+            keep_source=None,
         )
         shelf = Shelf(database, Vault(database, Keys(Path(folder))))
         queue = Queue(shelf, ApprovalSettings(), journal.record, None, lambda: NOW, None)

@@ -167,3 +167,17 @@ async def test_a_damaged_installation_key_is_told_before_anything_is_stored(vaul
     (tmp_path / "state" / "keys" / "vault.key").write_bytes(b"short")
     with pytest.raises(ConfigError, match="damaged"):
         await Vault(database, Keys(tmp_path / "state")).prepare()
+
+
+async def test_a_value_sealed_for_later_is_stored_by_whose_transaction_it_is(vault, database):
+    await vault.prepare()
+    for name in ("first", "second", "third"):  # the first makes the session's key, the others have it
+        write = vault.sealed("s1", "source", name, SECRET)
+        assert await vault.get("s1", "source", name) is None
+        await database.run(write)
+        assert await vault.get("s1", "source", name) == SECRET
+    assert await vault.all("s1", "source") == dict.fromkeys(("first", "second", "third"), SECRET)
+    assert await vault.all("s2", "source") == {}
+    await vault.delete_session("s1")
+    await database.run(vault.sealed("s1", "source", "again", SECRET))
+    assert await vault.all("s1", "source") == {"again": SECRET}
