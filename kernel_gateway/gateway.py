@@ -236,7 +236,7 @@ class Gateway:
 
         Raises GatewayError invalid, not_available, limited, busy.
         """
-        with self._asked(principal, "execute" if in_place else "create", session_id):
+        with self._asked(principal, "execute", session_id):
             session = self._session(principal, session_id)
         child = await (self._branches.go_back if in_place else self._branches.fork)(principal, session, at)
         await self._journal.flush()

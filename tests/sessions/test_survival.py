@@ -5,6 +5,8 @@ import signal
 
 import pytest
 
+from kernel_gateway.app import running
+from kernel_gateway.embedded import embedded_world
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.sessions.result import ExecuteRequest
 from tests.conftest import until
@@ -135,10 +137,8 @@ async def test_an_idle_session_hibernates_and_the_next_cell_brings_it_back(make)
     assert (again.result, again.restored, again.execution_count) == ("[1, 2]", True, 2)
 
 
-async def test_a_session_outlives_its_gateway(gateway_settings, world_and_app, hold):
-    from kernel_gateway.app import running
-    from kernel_gateway.embedded import embedded_world
-
+@pytest.mark.filterwarnings("ignore::kernel_gateway.reference.loopback.ReferenceWorldWarning")
+async def test_a_session_outlives_its_gateway(gateway_settings):
     settings = gateway_settings()
     async with embedded_world(settings) as (_, with_world):
         async with running(with_world, embedded=True) as app:
