@@ -1,8 +1,8 @@
 """This kernel's variables on their way out and in. On the main thread, between cells; the channel's thread only tells.
 
-LOAD's head is {"manifest": bytes, "units": [[offset, bytes, [[offset, bytes], ...]] or null, ...], "keep": [variable,
-...], "size": bytes of the memory file or 0, "adopt": bool}: first the manifest, then what it lists, at these places of
-the body or of the memory file.
+LOAD's head is {"count": the number of the next cell} and, where there is something to load, {"manifest": bytes,
+"units": [[offset, bytes, [[offset, bytes], ...]] or null, ...], "keep": [variable, ...], "size": bytes of the memory file or 0,
+"adopt": bool}: first the manifest, then what it lists, at these places of the body or of the memory file.
 """
 
 import json
@@ -11,6 +11,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tornado.ioloop import IOLoop
@@ -32,6 +33,8 @@ class Keeper:
         self._shell, self._channel, self._loop, self._memory = shell, channel, loop, memory
         self._saver = Saver(shell.user_ns, self._hidden, Guard())
         self._cell = 0
+        self._home = Path.cwd()
+        self._files = set(self._home.iterdir())
         self._stop: Future[None] = Future()
         self._pack: list[tuple[str, bytes]] = []
         self._packed_bytes = 0
@@ -60,6 +63,7 @@ class Keeper:
                 raise Stopped
             with _interruptible():
                 manifest = self._saver.save(budget, self._put, stop.done, everything=head["everything"])
+            manifest["files"] = len({*self._home.iterdir()} - self._files)  # which go with the kernel
             written = json.dumps(manifest, separators=(",", ":")).encode()
         except (Stopped, KeyboardInterrupt, ToolError) as reason:
             self._channel.submit(Kind.SAVED, {"cell": head["cell"], "stopped": type(reason).__name__})
@@ -102,6 +106,9 @@ class Keeper:
         self._channel.submit(Kind.LOADED, {"lost": lost})
 
     def _loaded(self, head: dict[str, Any], body: bytes) -> dict[str, str]:
+        self._shell.execution_count = head["count"]
+        if "manifest" not in head:
+            return {}
         data = memoryview(bytearray(body))  # which a cell may change
         if size := head["size"]:  # a private mapping: what a cell changes is its own copy of a page
             protection = mmap.PROT_READ | mmap.PROT_WRITE

@@ -62,6 +62,7 @@ class Manifest(_Strict):
     cell: _Count
     units: list[Unit]
     order: list[_Name]
+    files: int = Field(0, ge=0)
 
     @classmethod
     def read(cls, raw: bytes) -> "Manifest":

@@ -50,7 +50,8 @@ class Restoring:
             news.lost.append(f"all variables: {error.message}")
             self._life.pending.clear()
         self._life.pending = [ran for ran in self._life.pending if ran.number > committed]
-        await self._rerun(rerun, news)
+        await self._rerun(kernel, rerun, news)
+        await kernel.load({"count": self._life.cells + 1})
         return committed, news
 
     async def _newest(self) -> tuple[int, Manifest] | None:
@@ -73,7 +74,14 @@ class Restoring:
             manifest = manifest.without_hidden()
         raw = manifest.written()
         layout = Layout.of(manifest, len(raw))
-        head = {"manifest": len(raw), "units": layout.units, "keep": [], "size": 0, "adopt": True}
+        head = {
+            "manifest": len(raw),
+            "count": manifest.cell + 1,
+            "units": layout.units,
+            "keep": [],
+            "size": 0,
+            "adopt": True,
+        }
         if layout.size <= _IN_A_MESSAGE_BYTES:
             lost = await kernel.load(head, await self._message(raw, layout))
         else:
@@ -81,9 +89,10 @@ class Restoring:
                 os.pwrite(file, raw, 0)
                 await self._durable.checkpoints.read_into(self._mark(), layout.places, file)
             lost = await kernel.load({**head, "size": layout.size})
-        return list(told({**manifest.lost(), **lost}))
+        files = [f"{manifest.files} files of the working folder: they go with their kernel"] if manifest.files else []
+        return [*told({**manifest.lost(), **lost}), *files]
 
-    async def _rerun(self, rerun: Rerun, news: News) -> None:
+    async def _rerun(self, kernel: Kernel, rerun: Rerun, news: News) -> None:
         """The cells that were answered and not committed, in their order, within the time for it."""
         pending, settings = self._life.pending, self._durable.settings
         if not pending:
@@ -92,7 +101,7 @@ class Restoring:
             sources = await self._durable.sources.exact(self._session_id)
             async with asyncio.timeout(settings.rerun_seconds):
                 for ran in pending:
-                    await self._rerun_one(ran, sources.get(ran.cell_id), rerun, news)
+                    await self._rerun_one(kernel, ran, sources.get(ran.cell_id), rerun, news)
         except GatewayError as error:
             news.lost.append(f"what {_cells(pending)} changed: {error.message}")
         except TimeoutError:
@@ -100,11 +109,12 @@ class Restoring:
             why = f"running it again took over {settings.rerun_seconds:g} s"
             news.lost.append(f"what {_cells(left or pending)} changed: {why}")
 
-    async def _rerun_one(self, ran: Ran, source: Source | None, rerun: Rerun, news: News) -> None:
+    async def _rerun_one(self, kernel: Kernel, ran: Ran, source: Source | None, rerun: Rerun, news: News) -> None:
         if source is None or ran.status not in _RAN_TO_ITS_END:
             why = "its text is not kept" if source is None else f"it did not run to its end ({ran.status})"
             news.lost.append(f"what cell {ran.number} changed: {why}")
             return
+        await kernel.load({"count": ran.number})
         status = await rerun(ran, source, await self._durable.trail.answers(self._session_id, ran.number))
         news.rerun.append(ran.number)
         if status != ran.status:

@@ -220,13 +220,13 @@ async def test_sessions_are_capped(make, limit, code):
     with pytest.raises(GatewayError) as caught:
         await app.gateway.execute(me, cell("1"))
     assert caught.value.code == code
-    assert 1700 < caught.value.retry_after <= 1800, "when the longest idle session gives up its place"
+    assert 86_000 < caught.value.retry_after <= 86_400, "when the longest idle session gives up its place"
     await app.gateway.close_session(me, first.session_id)
     assert (await app.gateway.execute(me, cell("1"))).status == "ok"
 
 
-async def test_an_idle_session_is_closed_and_its_transcript_can_still_be_read(make):
-    app = await make(sessions={"idle_seconds": 0.1, "reap_interval_seconds": 0.05})
+async def test_a_session_nobody_uses_is_closed_and_its_transcript_can_still_be_read(make):
+    app = await make(sessions={"ttl_seconds": 0.1, "reap_interval_seconds": 0.05})
     me = app.stdio_principal()
     opened = await app.gateway.execute(me, cell("1"))
     while await app.gateway.sessions(me):
@@ -246,20 +246,19 @@ async def test_a_kernel_that_died_is_reported_and_the_next_cell_gets_a_new_one(m
     died = await app.gateway.execute(me, cell("import os; os._exit(5)", first.session_id))
     assert (died.status, died.code) == ("lost", "kernel_died")
     assert "status 5" in died.message
-    assert "variables and files of cells 1 to 2" in died.lost[0]
-    after = await app.gateway.execute(me, cell("'x' in dir()", first.session_id))
-    assert (after.status, after.result, after.execution_count, after.lost) == ("ok", "False", 3, ())
+    after = await app.gateway.execute(me, cell("x", first.session_id))
+    assert (after.status, after.result, after.execution_count, after.lost) == ("ok", "1", 3, ())
+    assert after.restored
 
 
-async def test_a_kernel_that_died_between_cells_is_reported_with_the_next(make):
+async def test_a_kernel_that_died_between_cells_is_replaced_and_the_next_answer_says_so(make):
     app = await make()
     me = app.stdio_principal()
     code = "import threading, os, time\nthreading.Thread(target=lambda: (time.sleep(0.3), os._exit(9))).start()"
     first = await app.gateway.execute(me, cell(code))
-    await until(app.gateway._places._open[first.session_id]._kernel.died.done)
-    after = await app.gateway.execute(me, cell("1", first.session_id))
-    assert after.status == "ok"
-    assert "status 9" in after.lost[0]
+    await until(app.gateway._places._open[first.session_id].seat.kernel.died.done)
+    after = await app.gateway.execute(me, cell("'threading' in dir()", first.session_id))
+    assert (after.status, after.result, after.restored) == ("ok", "True", True)
 
 
 async def test_a_retried_request_without_a_session_finds_the_first_run(make):
@@ -280,7 +279,7 @@ async def test_a_detached_cell_is_joined_by_its_request_id_and_ran_once(make):
     opened = await app.gateway.execute(me, cell("runs = []"))
     request = cell("runs.append(1); import time; time.sleep(0.5); len(runs)", opened.session_id, request_id="r1")
     first = asyncio.create_task(app.gateway.execute(me, request, detach_on_cancel=True))
-    await until(lambda: app.gateway._places._open[opened.session_id]._cell)
+    await until(lambda: app.gateway._places._open[opened.session_id].seat._cell)
     first.cancel()
     joined = await app.gateway.execute(me, request)
     assert (joined.status, joined.result) == ("ok", "1")
@@ -291,7 +290,7 @@ async def test_a_cancelled_request_interrupts_its_cell_and_the_session_lives(mak
     me = app.stdio_principal()
     opened = await app.gateway.execute(me, cell("kept = 1"))
     task = asyncio.create_task(app.gateway.execute(me, cell("import time; time.sleep(60)", opened.session_id)))
-    await until(lambda: app.gateway._places._open[opened.session_id]._cell)
+    await until(lambda: app.gateway._places._open[opened.session_id].seat._cell)
     task.cancel()
     after = await app.gateway.execute(me, cell("kept", opened.session_id))
     assert (after.result, after.execution_count) == ("1", 3)
@@ -321,7 +320,8 @@ async def test_it_is_not_ready_while_the_journal_cannot_be_written_and_gives_no_
     other.execute("ROLLBACK")
     other.close()
     await until(lambda: app.gateway.ready()[0])
-    assert [event["kind"] for event in await app.gateway.transcript(me, first.session_id)][-2:] == ["cell_ran"] * 2
+    kinds = [event["kind"] for event in await app.gateway.transcript(me, first.session_id)]
+    assert kinds.count("cell_ran") == 2
 
 
 async def test_it_starts_with_a_ledger_that_is_not_sound_and_says_so(make, tmp_path):
@@ -376,7 +376,7 @@ async def test_a_cell_whose_session_was_closed_meanwhile_does_not_run_again_for_
     me = app.stdio_principal()
     asked = cell("import time\ntime.sleep(60)", request_id="once")
     task = asyncio.create_task(app.gateway.execute(me, asked))
-    await until(lambda: any(session._cell for session in app.gateway._places._open.values()))
+    await until(lambda: any(session.seat._cell for session in app.gateway._places._open.values()))
     (opened,) = app.gateway._places._open
     await app.gateway.close_session(me, opened)
     for attempt in (task, app.gateway.execute(me, asked)):
@@ -420,7 +420,7 @@ async def test_closing_a_session_under_its_cell_ends_the_cell_as_not_found(make)
     me = app.stdio_principal()
     opened = await app.gateway.execute(me, cell("1"))
     task = asyncio.create_task(app.gateway.execute(me, cell("import time; time.sleep(60)", opened.session_id)))
-    await until(lambda: app.gateway._places._open[opened.session_id]._cell)
+    await until(lambda: app.gateway._places._open[opened.session_id].seat._cell)
     await app.gateway.close_session(me, opened.session_id)
     with pytest.raises(GatewayError) as caught:
         await task
@@ -478,16 +478,16 @@ async def test_a_cell_that_was_cancelled_while_its_kernel_started_does_not_count
     me = app.stdio_principal()
     opened = await app.gateway.execute(me, cell("1"))
     session = app.gateway._places._open[opened.session_id]
-    await session._kernel.stop()
+    await session.seat.kernel.stop()
     started, go = asyncio.Event(), asyncio.Event()
-    take_kernel = session._services.take_kernel
+    take_kernel = session.seat._services.take_kernel
 
     async def slow(organisation):
         started.set()
         await go.wait()
         return await take_kernel(organisation)
 
-    session._services = replace(session._services, take_kernel=slow)
+    session.seat._services = replace(session.seat._services, take_kernel=slow)
     task = asyncio.create_task(app.gateway.execute(me, cell("never = 1", opened.session_id)))
     await started.wait()
     task.cancel()
