@@ -209,14 +209,18 @@ class Committing:
         return commit, let_go
 
     def _trim(self, connection: Connection, mark: Mark) -> list[str]:
-        """Drops the session's oldest checkpoints where it has too many or too large ones: files that can go."""
+        """Drops the session's oldest checkpoints where it has too many or too large ones: files that can go.
+
+        A tenth at once where that can be, so that not every commit has to.
+        """
         most, most_bytes = self._settings.max_per_session, self._settings.max_session_bytes
         session = rows.session(connection, mark.session_id)
         first: int | None = 0
         if session is not None and session.stored > most_bytes:
-            first = kept_from(*rows.sizes(connection, mark.session_id), most, most_bytes)
+            sizes, uses = rows.sizes(connection, mark.session_id)
+            first = kept_from(sizes, uses, most, most_bytes * 9 // 10) or kept_from(sizes, uses, most, most_bytes)
         elif session is not None and session.kept > most:
-            first = rows.oldest_of(connection, mark.session_id, most)
+            first = rows.oldest_of(connection, mark.session_id, most - most // 10)
         if first is None:
             message = f"the session's state has more than the {most_bytes} bytes that are kept; drop some variables"
             raise _too_much(message)

@@ -27,6 +27,14 @@ async def test_the_oldest_checkpoints_go_first_with_what_only_they_need(store, n
     assert await store.checkpoints.read(ALICE, [name_of(of_all)]) == [of_all]
 
 
+async def test_a_tenth_goes_at_once(store):
+    store.checkpoints = store.again(max_per_session=20)
+    for cell in range(1, 22):
+        await store.checkpoints.commit(ALICE, manifest_of(cell=cell), {}, cell)
+        assert store.sql("SELECT kept FROM checkpoint_sessions") == store.sql("SELECT count(*) FROM checkpoints")
+        assert store.sql("SELECT min(seq), max(seq) FROM checkpoints") == [(1 if cell <= 20 else 4, cell)]
+
+
 async def test_what_a_fork_needs_stays_when_its_parent_drops_it(store, noise):
     store.checkpoints = store.again(max_per_session=1)
     chunk = noise()
