@@ -84,23 +84,17 @@ class Committing:
             (chunk, address) for address, chunk in wanted.items() if address not in shared and chunk.name not in made
         ]
 
-    def make(self, organisation: str, wanted: Iterable[tuple[Chunk, str]]) -> Made:
-        """Encrypts chunks, and writes the files of large ones. For a thread."""
-        made: Made = {}
+    def make(self, organisation: str, wanted: Iterable[tuple[Chunk, str]], made: Made) -> None:
+        """Encrypts chunks into `made`, and writes the files of large ones. For a thread."""
         room = _ROWS_BYTES
-        try:
-            for chunk, address in wanted:
-                stored, key = chunks.seal(chunk, address, organisation, self._random)
-                if stored.stored > min(_ROW_BYTES, room):
-                    self._files.write(stored.chunk_id, stored.body or b"")
-                    stored = replace(stored, body=None)
-                else:
-                    room -= stored.stored
-                made[chunk.name] = (stored, key)
-        except BaseException:
-            self._files.remove(files_of(made))
-            raise
-        return made
+        for chunk, address in wanted:
+            stored, key = chunks.seal(chunk, address, organisation, self._random)
+            if stored.stored > min(_ROW_BYTES, room):
+                self._files.write(stored.chunk_id, stored.body or b"")
+                stored = replace(stored, body=None)
+            else:
+                room -= stored.stored
+            made[chunk.name] = (stored, key)
 
     def commit(self, connection: Connection, mark: Mark, arrival: Arrival, made: Made, cell: int) -> Done:
         """Raises AgainError where `made` lacks what cannot be made here."""
@@ -145,15 +139,15 @@ class Committing:
         key = self._keys.require(connection, parent)
         manifest = authentic(connection, key, commit, parent)
         names = chunks.names_in(manifest)
+        of_parent = rows.references_to(connection, parent.session_id, names)
+        if unknown := names - of_parent.keys():
+            raise unknown_chunks(len(unknown))
         references: list[Reference] = []
         if child.session_id == parent.session_id:
             rows.leave_branch(connection, parent.session_id, commit.seq)
         elif rows.session(connection, child.session_id) is not None:
             raise GatewayError("conflict", "the fork has checkpoints already; give it another id")
         else:
-            of_parent = rows.references_to(connection, parent.session_id, names)
-            if unknown := names - of_parent.keys():
-                raise unknown_chunks(len(unknown))
             own = self._keys.make(connection, child)
             for each in of_parent.values():
                 chunk_key = key.chunk_key(each.name, each.chunk_id, each.wrapped)

@@ -139,3 +139,21 @@ async def test_a_caller_that_gives_up_leaves_a_whole_checkpoint(store):
     found = await store.again().latest("ses_a")
     assert found is not None and len(store.files()) == 2
     assert Path(store.files()[0]).stat().st_size > 0
+
+
+async def test_a_disk_that_takes_no_more_leaves_no_file(store):
+    """The third of four writes, on one of two threads, fails."""
+    write, written = store.checkpoints._files.write, []
+
+    def until_it_is_full(chunk_id, ciphertext):
+        written.append(chunk_id)
+        if len(written) == 3:
+            raise GatewayError("internal", "a checkpoint cannot be written (No space left on device)")
+        write(chunk_id, ciphertext)
+
+    await store.checkpoints.prepare()
+    store.checkpoints._files.write = until_it_is_full
+    with pytest.raises(GatewayError, match="No space left"):
+        await store.put(ALICE, 1, *(noise(seed) for seed in range(4)))
+    assert store.files() == [] and await store.checkpoints.latest("ses_a") is None
+    assert (await store.put(ALICE, 1, noise(1))).seq == 1
