@@ -62,6 +62,17 @@ class Reference(NamedTuple):
 _reference_columns = [references.c[name] for name in Reference._fields]
 _live = select(*_reference_columns).where(references.c.session_id == _of_session, references.c.last_seq.is_(None))
 _references_to = select(*_reference_columns).where(references.c.session_id == _of_session, references.c.name.in_(_some))
+_one = (
+    select(references.c.chunk_id, func.min(references.c.session_id).label("session_id"))
+    .where(references.c.chunk_id.in_(_some))
+    .group_by(references.c.chunk_id)
+    .subquery()
+)
+_holders = (
+    select(sessions, references.c.chunk_id, references.c.name, references.c.wrapped.label("chunk_key"))
+    .join(references, references.c.session_id == sessions.c.session_id)
+    .join(_one, (_one.c.chunk_id == references.c.chunk_id) & (_one.c.session_id == references.c.session_id))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +173,13 @@ def at_addresses(connection: Connection, addresses: Iterable[str]) -> dict[str, 
     return found
 
 
-def referrers(connection: Connection, chunk_id: str) -> Iterator[Row[Any]]:
-    """The sessions that have the chunk's key: columns of their own row, and of the reference."""
-    columns = (sessions, references.c.name, references.c.wrapped.label("chunk_key"))
-    joined = select(*columns).join(references, references.c.session_id == sessions.c.session_id)
-    yield from connection.execute(joined.where(references.c.chunk_id == chunk_id)).all()
+def holders(connection: Connection, chunk_ids: Iterable[str]) -> dict[str, Row[Any]]:
+    """By chunk, one session that has its key: columns of its row, and of the reference."""
+    found = {}
+    for some in _parts(chunk_ids):
+        for row in connection.execute(_holders, {"some": some}):
+            found[row.chunk_id] = row
+    return found
 
 
 def oldest_of(connection: Connection, session_id: str, most: int) -> int:

@@ -100,7 +100,7 @@ class Checkpoints:
         made: Made = {}
         try:
             done = await self._commit_with(mark, arrival, made, cell)
-        except BaseException:
+        except GatewayError:  # of anything else it is not sure that the transaction was rolled back
             await self._remove(files_of(made))
             raise
         self._keys.keep(mark.organisation, done.organisation_key)

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -112,13 +113,12 @@ class Committing:
             if name not in held.references
         }
         shared = self._shared(connection, wanted)
-        own = {name: each for name, each in made.items() if each[0].address in wanted.keys() - shared.keys()}
-        if rest := [
-            (chunk, address) for address, chunk in wanted.items() if address not in shared and chunk.name not in own
-        ]:
-            if arrival.size > AT_ONCE_BYTES:
-                raise AgainError
-            for chunk, address in rest:
+        missing = {address: chunk for address, chunk in wanted.items() if address not in shared}
+        own = {name: each for name, each in made.items() if each[0].address in missing}
+        for address, chunk in missing.items():
+            if chunk.name not in own:
+                if arrival.size > AT_ONCE_BYTES:
+                    raise AgainError
                 own[chunk.name] = chunks.seal(chunk, address, mark.organisation, self._random)
         rows.add_chunks(connection, [stored for stored, _ in own.values()])
         references = [
@@ -160,17 +160,14 @@ class Committing:
     def _shared(self, connection: Connection, addresses: Iterable[str]) -> dict[str, tuple[str, int, bytes]]:
         """By address: id, stored bytes and key of a chunk that some session of the organisation holds."""
         shared = {}
-        for address, (chunk_id, stored) in rows.at_addresses(connection, addresses).items():
-            for row in rows.referrers(connection, chunk_id):
-                try:
-                    shared[address] = (
-                        chunk_id,
-                        stored,
-                        self._keys.open(row).chunk_key(row.name, chunk_id, row.chunk_key),
-                    )
-                    break
-                except GatewayError:
-                    continue  # that session was damaged: its chunks are not given to others
+        found = rows.at_addresses(connection, addresses)
+        holders = rows.holders(connection, {chunk_id for chunk_id, _ in found.values()})
+        for address, (chunk_id, stored) in found.items():
+            # where the holder was damaged, its chunks are not given to others
+            with suppress(GatewayError, KeyError):
+                holder = holders[chunk_id]
+                key = self._keys.open(holder).chunk_key(holder.name, chunk_id, holder.chunk_key)
+                shared[address] = (chunk_id, stored, key)
         return shared
 
     def _write(
