@@ -16,7 +16,7 @@ class CheckpointSettings(Section):
 
     # 10,000 variables take about 3 MiB.
     max_manifest_bytes: int = Field(default=4 * _MIB, ge=4096, le=64 * _MIB)
-    # Each is a row or two in the transaction that commits them, for which everybody waits: 1,000 new ones take it 60 ms,
+    # Each is a row or two in the transaction that commits them, for which all wait: 1,000 new ones take it 60 ms,
     # these 400. 512 MiB of arrays are 512 chunks.
     max_chunks: int = Field(default=4_000, ge=1, le=100_000)
     # As stored, of all its checkpoints together. The oldest go first; the newest alone must fit.
