@@ -46,7 +46,9 @@ _grow_session = (
     .where(sessions.c.session_id == _of_session)
     .values(stored=sessions.c.stored + bindparam("more"), kept=sessions.c.kept + bindparam("checkpoints"))
 )
-_stored_columns = (chunks.c.chunk_id, chunks.c.address, chunks.c.packing, chunks.c.size, chunks.c.stored, chunks.c.body)
+_some: BindParameter[list[str]] = bindparam("some", expanding=True)
+_stored_chunks = select(*(chunks.c[name] for name in Stored.__slots__)).where(chunks.c.chunk_id.in_(_some))
+_at_addresses = select(chunks.c.address, chunks.c.chunk_id, chunks.c.stored).where(chunks.c.address.in_(_some))
 
 
 class Reference(NamedTuple):
@@ -59,6 +61,18 @@ class Reference(NamedTuple):
 
 _reference_columns = [references.c[name] for name in Reference._fields]
 _live = select(*_reference_columns).where(references.c.session_id == _of_session, references.c.last_seq.is_(None))
+_references_to = select(*_reference_columns).where(references.c.session_id == _of_session, references.c.name.in_(_some))
+_one = (
+    select(references.c.chunk_id, func.min(references.c.session_id).label("session_id"))
+    .where(references.c.chunk_id.in_(_some))
+    .group_by(references.c.chunk_id)
+    .subquery()
+)
+_holders = (
+    select(sessions, references.c.chunk_id, references.c.name, references.c.wrapped.label("chunk_key"))
+    .join(references, references.c.session_id == sessions.c.session_id)
+    .join(_one, (_one.c.chunk_id == references.c.chunk_id) & (_one.c.session_id == references.c.session_id))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,34 +151,35 @@ def references_to(connection: Connection, session_id: str, names: Iterable[str])
     """The session's own, by name."""
     found: dict[str, Reference] = {}
     for some in _parts(names):
-        where = (references.c.session_id == session_id, references.c.name.in_(some))
-        found |= {row[0]: Reference(*row) for row in connection.execute(select(*_reference_columns).where(*where))}
+        rows = connection.execute(_references_to, {"of_session": session_id, "some": some})
+        found |= {row[0]: Reference(*row) for row in rows}
     return found
 
 
 def stored_chunks(connection: Connection, chunk_ids: Iterable[str]) -> dict[str, Stored]:
     found = {}
     for some in _parts(chunk_ids):
-        for row in connection.execute(select(*_stored_columns).where(chunks.c.chunk_id.in_(some))):
+        for row in connection.execute(_stored_chunks, {"some": some}):
             found[row.chunk_id] = Stored(*row)
     return found
 
 
 def at_addresses(connection: Connection, addresses: Iterable[str]) -> dict[str, tuple[str, int]]:
     """By address: the chunk's id and what it takes on the disk."""
-    columns = (chunks.c.address, chunks.c.chunk_id, chunks.c.stored)
     found = {}
     for some in _parts(addresses):
-        for address, chunk_id, stored in connection.execute(select(*columns).where(chunks.c.address.in_(some))):
+        for address, chunk_id, stored in connection.execute(_at_addresses, {"some": some}):
             found[address] = (chunk_id, stored)
     return found
 
 
-def referrers(connection: Connection, chunk_id: str) -> Iterator[Row[Any]]:
-    """The sessions that have the chunk's key: columns of their own row, and of the reference."""
-    columns = (sessions, references.c.name, references.c.wrapped.label("chunk_key"))
-    joined = select(*columns).join(references, references.c.session_id == sessions.c.session_id)
-    yield from connection.execute(joined.where(references.c.chunk_id == chunk_id)).all()
+def holders(connection: Connection, chunk_ids: Iterable[str]) -> dict[str, Row[Any]]:
+    """By chunk, one session that has its key: columns of its row, and of the reference."""
+    found = {}
+    for some in _parts(chunk_ids):
+        for row in connection.execute(_holders, {"some": some}):
+            found[row.chunk_id] = row
+    return found
 
 
 def oldest_of(connection: Connection, session_id: str, most: int) -> int:

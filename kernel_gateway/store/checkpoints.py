@@ -59,7 +59,7 @@ class Checkpoints:
         self._files = ChunkFiles(folder, survives_power_loss=survives_power_loss)
         self._settings = settings or CheckpointSettings()
         self._committing = Committing(self._keys, self._files, self._settings, random)
-        self._threads = Threads("checkpoints")
+        self._threads, self._readers = Threads("checkpoints"), Threads("restores")  # no restore waits for a commit
         self._is_prepared = False
 
     def __repr__(self) -> str:
@@ -100,8 +100,8 @@ class Checkpoints:
         made: Made = {}
         try:
             done = await self._commit_with(mark, arrival, made, cell)
-        except BaseException:
-            self._files.remove(files_of(made))
+        except GatewayError:  # of anything else it is not sure that the transaction was rolled back
+            await self._remove(files_of(made))
             raise
         self._keys.keep(mark.organisation, done.organisation_key)
         await self._remove([*done.let_go, *(set(files_of(made)) - done.taken)])
@@ -124,8 +124,7 @@ class Checkpoints:
             lambda connection: self._committing.missing(connection, mark, arrival, made)
         )
         self._keys.keep(mark.organisation, key)
-        for some in await self._threads.share(lambda part: self._committing.make(mark.organisation, part), missing):
-            made.update(some)
+        await self._threads.share(lambda part: self._committing.make(mark.organisation, part, made), missing)
 
     async def latest(self, session_id: str) -> Commit | None:
         await self.prepare()
@@ -153,7 +152,7 @@ class Checkpoints:
     async def read(self, mark: Mark, names: Sequence[str]) -> list[bytes]:
         """The chunks, in order. For a stream that is all in memory."""
         found = await self._sealed(mark, names)
-        return await self._threads.run(lambda: chunk_reading.read(self._files, (found[name] for name in names)))
+        return await self._readers.run(lambda: chunk_reading.read(self._files, (found[name] for name in names)))
 
     async def read_into(self, mark: Mark, places: Sequence[tuple[str, int]], descriptor: int) -> None:
         """Writes (name, offset) into an open file, such as a memory file, which already has its size.
@@ -165,11 +164,11 @@ class Checkpoints:
         room = os.fstat(descriptor).st_size
         if any(not 0 <= offset <= room - chunk.stored.size for chunk, offset in placed):
             raise GatewayError("invalid", "the manifest says less bytes than its chunks have")
-        await self._threads.to_the_end(self._write(placed, os.dup(descriptor)))
+        await self._readers.to_the_end(self._write(placed, os.dup(descriptor)))
 
     async def _write(self, placed: Sequence[tuple[Sealed, int]], descriptor: int) -> None:
         try:
-            await self._threads.share(lambda part: chunk_reading.write_at(self._files, part, descriptor), placed)
+            await self._readers.share(lambda part: chunk_reading.write_at(self._files, part, descriptor), placed)
         finally:
             os.close(descriptor)
 
@@ -231,3 +230,4 @@ class Checkpoints:
     async def close(self) -> None:
         """Waits for what is under way; the database stays open."""
         await self._threads.close()
+        await self._readers.close()

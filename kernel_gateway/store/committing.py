@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
@@ -84,23 +85,17 @@ class Committing:
             (chunk, address) for address, chunk in wanted.items() if address not in shared and chunk.name not in made
         ]
 
-    def make(self, organisation: str, wanted: Iterable[tuple[Chunk, str]]) -> Made:
-        """Encrypts chunks, and writes the files of large ones. For a thread."""
-        made: Made = {}
+    def make(self, organisation: str, wanted: Iterable[tuple[Chunk, str]], made: Made) -> None:
+        """Encrypts chunks into `made`, and writes the files of large ones. For a thread."""
         room = _ROWS_BYTES
-        try:
-            for chunk, address in wanted:
-                stored, key = chunks.seal(chunk, address, organisation, self._random)
-                if stored.stored > min(_ROW_BYTES, room):
-                    self._files.write(stored.chunk_id, stored.body or b"")
-                    stored = replace(stored, body=None)
-                else:
-                    room -= stored.stored
-                made[chunk.name] = (stored, key)
-        except BaseException:
-            self._files.remove(files_of(made))
-            raise
-        return made
+        for chunk, address in wanted:
+            stored, key = chunks.seal(chunk, address, organisation, self._random)
+            if stored.stored > min(_ROW_BYTES, room):
+                self._files.write(stored.chunk_id, stored.body or b"")
+                stored = replace(stored, body=None)
+            else:
+                room -= stored.stored
+            made[chunk.name] = (stored, key)
 
     def commit(self, connection: Connection, mark: Mark, arrival: Arrival, made: Made, cell: int) -> Done:
         """Raises AgainError where `made` lacks what cannot be made here."""
@@ -118,13 +113,12 @@ class Committing:
             if name not in held.references
         }
         shared = self._shared(connection, wanted)
-        own = {name: each for name, each in made.items() if each[0].address in wanted.keys() - shared.keys()}
-        if rest := [
-            (chunk, address) for address, chunk in wanted.items() if address not in shared and chunk.name not in own
-        ]:
-            if arrival.size > AT_ONCE_BYTES:
-                raise AgainError
-            for chunk, address in rest:
+        missing = {address: chunk for address, chunk in wanted.items() if address not in shared}
+        own = {name: each for name, each in made.items() if each[0].address in missing}
+        for address, chunk in missing.items():
+            if chunk.name not in own:
+                if arrival.size > AT_ONCE_BYTES:
+                    raise AgainError
                 own[chunk.name] = chunks.seal(chunk, address, mark.organisation, self._random)
         rows.add_chunks(connection, [stored for stored, _ in own.values()])
         references = [
@@ -145,15 +139,15 @@ class Committing:
         key = self._keys.require(connection, parent)
         manifest = authentic(connection, key, commit, parent)
         names = chunks.names_in(manifest)
+        of_parent = rows.references_to(connection, parent.session_id, names)
+        if unknown := names - of_parent.keys():
+            raise unknown_chunks(len(unknown))
         references: list[Reference] = []
         if child.session_id == parent.session_id:
             rows.leave_branch(connection, parent.session_id, commit.seq)
         elif rows.session(connection, child.session_id) is not None:
             raise GatewayError("conflict", "the fork has checkpoints already; give it another id")
         else:
-            of_parent = rows.references_to(connection, parent.session_id, names)
-            if unknown := names - of_parent.keys():
-                raise unknown_chunks(len(unknown))
             own = self._keys.make(connection, child)
             for each in of_parent.values():
                 chunk_key = key.chunk_key(each.name, each.chunk_id, each.wrapped)
@@ -166,17 +160,14 @@ class Committing:
     def _shared(self, connection: Connection, addresses: Iterable[str]) -> dict[str, tuple[str, int, bytes]]:
         """By address: id, stored bytes and key of a chunk that some session of the organisation holds."""
         shared = {}
-        for address, (chunk_id, stored) in rows.at_addresses(connection, addresses).items():
-            for row in rows.referrers(connection, chunk_id):
-                try:
-                    shared[address] = (
-                        chunk_id,
-                        stored,
-                        self._keys.open(row).chunk_key(row.name, chunk_id, row.chunk_key),
-                    )
-                    break
-                except GatewayError:
-                    continue  # that session was damaged: its chunks are not given to others
+        found = rows.at_addresses(connection, addresses)
+        holders = rows.holders(connection, {chunk_id for chunk_id, _ in found.values()})
+        for address, (chunk_id, stored) in found.items():
+            # where the holder was damaged, its chunks are not given to others
+            with suppress(GatewayError, KeyError):
+                holder = holders[chunk_id]
+                key = self._keys.open(holder).chunk_key(holder.name, chunk_id, holder.chunk_key)
+                shared[address] = (chunk_id, stored, key)
         return shared
 
     def _write(
@@ -209,14 +200,18 @@ class Committing:
         return commit, let_go
 
     def _trim(self, connection: Connection, mark: Mark) -> list[str]:
-        """Drops the session's oldest checkpoints where it has too many or too large ones: files that can go."""
+        """Drops the session's oldest checkpoints where it has too many or too large ones: files that can go.
+
+        A tenth at once where that can be, so that not every commit has to.
+        """
         most, most_bytes = self._settings.max_per_session, self._settings.max_session_bytes
         session = rows.session(connection, mark.session_id)
         first: int | None = 0
         if session is not None and session.stored > most_bytes:
-            first = kept_from(*rows.sizes(connection, mark.session_id), most, most_bytes)
+            sizes, uses = rows.sizes(connection, mark.session_id)
+            first = kept_from(sizes, uses, most, most_bytes * 9 // 10) or kept_from(sizes, uses, most, most_bytes)
         elif session is not None and session.kept > most:
-            first = rows.oldest_of(connection, mark.session_id, most)
+            first = rows.oldest_of(connection, mark.session_id, most - most // 10)
         if first is None:
             message = f"the session's state has more than the {most_bytes} bytes that are kept; drop some variables"
             raise _too_much(message)

@@ -13,23 +13,22 @@ _THREADS = 2  # a restore takes both cores of the smallest host, and no more of 
 
 class Threads:
     def __init__(self, name: str) -> None:
+        """`name` is what the threads are called."""
         self._pool = ThreadPoolExecutor(_THREADS, name)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
-    async def share(self, work: Callable[[Sequence[Item]], T], items: Sequence[Item]) -> list[T]:
+    async def share(self, work: Callable[[Sequence[Item]], None], items: Sequence[Item]) -> None:
         """`work` on every item, in parts. All of them have ended when this returns or raises."""
         parts = [part for start in range(_THREADS) if (part := items[start::_THREADS])]
         loop = asyncio.get_running_loop()
-        done = await asyncio.gather(
+        ended = await asyncio.gather(
             *(loop.run_in_executor(self._pool, work, part) for part in parts), return_exceptions=True
         )
-        for each in done:
-            if isinstance(each, BaseException):
-                raise each
-        return done  # type: ignore[return-value]  # mypy does not see what was raised
+        for error in filter(None, ended):
+            raise error
 
     async def to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
         """Goes on when the caller is cancelled, as a transaction does."""

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
+from kernel_gateway.audit.checkpointed import Checkpointed
 from kernel_gateway.audit.digests import keyed_digest
 from kernel_gateway.audit.events import CellRan, OperationCalled, Searched, SessionOpened
 from kernel_gateway.audit.journal import Journal
@@ -77,6 +78,16 @@ async def test_an_event_is_one_row_of_columns_and_canonical_json(journal, tmp_pa
     assert re.fullmatch(r'{"client":"~[0-9a-f]{32}","reason":"execute","subject":"~[0-9a-f]{32}"}', body)
     (told,) = await journal.transcript("s1")
     assert (told["subject"], told["client"], told["reason"]) == ("alice", "cli", "execute")
+
+
+async def test_the_newest_of_a_kind_is_the_sessions_own(journal):
+    for session_id, number in (("s1", 1), ("s1", 2), ("s2", 3)):
+        journal.record(Checkpointed(session_id=session_id, checkpoint=number, digest="a" * 64, subject="ada"))
+    journal.record(CellRan(session_id="s1", cell=9))
+    found = await journal.newest("s1", "checkpointed")
+    assert (found["checkpoint"], found["digest"], found["subject"], found["seq"]) == (2, "a" * 64, "ada", 2)
+    assert await journal.newest("s1", "session_closed") is None
+    assert await journal.newest("s3", "checkpointed") is None
 
 
 async def test_a_transcript_is_the_session_in_order_and_nothing_else(journal):

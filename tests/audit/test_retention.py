@@ -2,6 +2,7 @@
 
 import pytest
 
+from kernel_gateway.audit.checkpointed import Checkpointed
 from kernel_gateway.audit.due import LOOKED_AT_AT_ONCE, OTHER_SEGMENTS
 from kernel_gateway.audit.events import CellRan, Searched
 from kernel_gateway.audit.journal import MAINTENANCE_SECONDS
@@ -186,6 +187,15 @@ async def test_what_another_process_prunes_meanwhile_is_no_fault(ledger, kept_da
     assert slow.fault == ""
     assert ledger.sql("SELECT count(*) FROM events WHERE kind = 'ledger_pruned'") == [(1,)]
     assert (await ledger.report()).fault is None
+
+
+async def test_the_newest_of_a_kind_that_was_pruned_is_not_told(ledger):
+    async with ledger.journal() as journal:
+        journal.record(Checkpointed(session_id="s1", checkpoint=1))
+        assert (await journal.newest("s1", "checkpointed"))["checkpoint"] == 1
+        ledger.now += RETENTION
+        await journal.maintain()
+        assert await journal.newest("s1", "checkpointed") is None
 
 
 async def test_a_head_of_records_that_were_pruned_since_says_nothing_of_the_newest(ledger):
