@@ -16,7 +16,7 @@ _AT_BIRTH = ("__module__", "__slots__", "__orig_bases__")
 
 
 def reduce_class(homes: Homes, kind: type) -> tuple[Any, ...]:
-    if issubclass(kind, Enum) and kind.__members__:
+    if issubclass(kind, Enum):
         return _reduce_enum(kind)
     metaclass = type(kind)
     known = next(each for each in type.mro(metaclass) if homes.holds(each))

@@ -32,7 +32,8 @@ class Save:
         cells: Iterable[tuple[int, str]],
     ) -> None:
         self._books, self._homes, self._guard, self._watch, self._writer = books, homes, guard, watch, writer
-        self._values = {name: value for name, value in dict(homes.namespace).items() if name not in ours}
+        variables = dict(homes.namespace).items()
+        self._values = {name: value for name, value in variables if name not in ours and isinstance(name, str)}
         self._setting = Setting(homes, guard)
         self._mutability = units.Mutability(homes)
         self._scans: dict[str, Scan] = {}

@@ -16,13 +16,12 @@ _HIDDEN = {"__name__", "__doc__", "__package__", "__loader__", "__spec__", "__bu
 _OF_CLASSES = {"__dict__", "__weakref__", "__module__", "__abstractmethods__", "_abc_impl", "__firstlineno__"}
 
 
-def canonical(namespace: dict[str, Any], without: Any = ()) -> str:
+def canonical(namespace: dict[str, Any]) -> str:
     """Of the variables in their order."""
     numbers: dict[int, int] = {}
     walk = _Walk(namespace, numbers)
-    return "\n".join(
-        f"{name} = {walk(value)}" for name, value in namespace.items() if name not in _HIDDEN and name not in without
-    )
+    variables = ((name, value) for name, value in namespace.items() if isinstance(name, str) and name not in _HIDDEN)
+    return "\n".join(f"{name} = {walk(value)}" for name, value in variables)
 
 
 class _Walk:
@@ -129,6 +128,7 @@ class _Walk:
         while (base := getattr(root, "base", None)) is not None:
             base = base.obj if isinstance(base, memoryview) else base
             if not hasattr(base, "__array_interface__"):
+                root = sys.modules["numpy"].frombuffer(base, "u1")
                 break
             root = base
         start = root.__array_interface__["data"][0]

@@ -7,6 +7,7 @@
 import json
 import pickle
 import random
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def differences(what: str, wanted: str, found: str, lost: dict[str, str]) -> lis
 def _without_numbers(text: str, lost: dict[str, str]) -> str:
     """What is lost takes its numbers with it."""
     lines = [line for line in text.split("\n") if line.partition(" = ")[0] not in lost and not _kept_by_nobody(line)]
-    return "\n".join(" ".join(word for word in line.split(" ") if not word.startswith("#")) for line in lines)
+    return re.sub(r"#\d+", "#", "\n".join(lines))
 
 
 def _kept_by_nobody(text: str) -> bool:

@@ -20,7 +20,7 @@ _KINDS = {
 }
 
 # {a}, {b}: any variable; {n}: a name to bind; {i}: a number; {list}, {array} ...: a variable of that kind.
-_CELLS = """
+_CELLS = r"""
 {n} = [{i}, {i}]
 {n} = {{'k': {i}, {i}: 'x'}}
 {n} = {{{i}, 'p', {i}}}
