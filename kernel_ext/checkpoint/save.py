@@ -14,11 +14,10 @@ from kernel_ext.checkpoint.touched import Reach, Wild
 from kernel_ext.checkpoint.watch import Watch
 
 FORMAT: Final = 1
+_KEPT_BYTES: Final = 64 << 20  # of streams between the look at a variable and its writing: the kernel has other uses
 
 
 class Save:
-    """One save. Reads the saver's books, and makes new ones."""
-
     """Reads `books`, and makes new ones: `run` returns them, and leaves the manifest in `manifest`."""
 
     def __init__(
@@ -37,6 +36,7 @@ class Save:
         self._setting = Setting(homes, guard)
         self._mutability = units.Mutability(homes)
         self._scans: dict[str, Scan] = {}
+        self._kept = 0
         self._cells = [(cell, touched.of_source(source)) for cell, source in cells]
         self.manifest: Manifest = {}
 
@@ -88,9 +88,15 @@ class Save:
 
     def _scan(self, name: str) -> Scan:
         self._watch.stop_if_waited_for()
-        return scan(self._setting, self._mutability, name, self._values[name], self._watch)
+        found = scan(self._setting, self._mutability, name, self._values[name], self._watch)
+        if found.pickled is not None:
+            self._kept += found.pickled.stream.bytes
+            if self._kept > _KEPT_BYTES:  # pickled again when its turn comes
+                self._kept -= found.pickled.stream.bytes
+                found.pickled.stream.pieces.clear()
+        return found
 
-    def _write(self, history: Mapping[str, History]) -> dict[str, Unit]:
+    def _write(self, history: dict[str, History]) -> dict[str, Unit]:
         good = {name: one for name, one in self._scans.items() if one.pickled is not None}
         shared = {name: one.shared for name, one in good.items()}
         extents = {name: one.extents for name, one in good.items()}
@@ -106,7 +112,7 @@ class Save:
         parts = [self._scans[name].pickled for name in names]
         return sum(part.stream.bytes + sum(each.nbytes for each in part.buffers) for part in parts if part)
 
-    def _unit(self, names: list[str], history: Mapping[str, History]) -> Unit:
+    def _unit(self, names: list[str], history: dict[str, History]) -> Unit:
         scans = [self._scans[name] for name in names]
         reads = frozenset().union(*(one.reach.names for one in scans))
         reach = Reach(reads, wild=max(one.reach.wild for one in scans))
@@ -137,10 +143,15 @@ class Save:
             entry["draws"] = True
         if known is not None and _same(known.entry, entry):
             entry = known.entry
+            history.update({name: self._books.history[name] for name in names})
         return Unit(entry, reach, draws)
 
     def _contents(self, names: list[str], alone: Pickled) -> dict[str, Any]:
-        done = alone if len(names) == 1 else pickled(self._setting, self._of(names), self._watch)[0]
+        done = (
+            alone
+            if len(names) == 1 and alone.stream.pieces
+            else pickled(self._setting, self._of(names), self._watch)[0]
+        )
         try:
             return self._put(names, done)
         except SuspectedError:
@@ -193,7 +204,7 @@ class Save:
         for name, state in hidden.present().items():
             self._values[name] = state
             self._scans[name] = self._scan(name)
-            history[name] = self._books.history.get(name, History(frozenset({cell})))
+            history[name] = History(frozenset({cell}))
             found[name] = self._unit([name], history)
             del self._values[name]
         return found

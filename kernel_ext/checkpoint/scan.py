@@ -33,11 +33,9 @@ class Pickled:
 def reason(error: BaseException) -> str:
     """One line for a person."""
     text = str(error).strip().partition("\n")[0][:200]
-    if isinstance(error, RecursionError):
-        text = "it is nested too deeply"
-    return (
-        text if isinstance(error, PicklingError | TooMuch) and text else f"{type(error).__name__}: {text}".rstrip(": ")
-    )
+    if isinstance(error, PicklingError | TooMuch) and text:
+        return text
+    return f"{type(error).__name__}: {text}".rstrip(": ")
 
 
 def pickled(setting: Setting, values: dict[str, Any], watch: Watch, asks: bool = False) -> tuple[Pickled, Pickler]:
@@ -51,16 +49,11 @@ def pickled(setting: Setting, values: dict[str, Any], watch: Watch, asks: bool =
 def scan(setting: Setting, mutability: Mutability, name: str, value: Any, watch: Watch) -> Scan:
     try:
         done, pickler = pickled(setting, {name: value}, watch)
-        shared = mutability.of(pickler)
+        shared = mutability.of(pickler, watch.look)
         draws = any(type(each).__module__.startswith("matplotlib") for each in shared.values())
         reach = of_code(iter(pickler.by_value.values()), setting.homes.namespace)
-        return Scan(
-            reach,
-            shared,
-            tuple(extent for at, extent in pickler.extents.items() if at not in pickler.fixed),
-            draws,
-            done,
-        )
+        extents = tuple(extent for at, extent in pickler.extents.items() if at not in pickler.fixed)
+        return Scan(reach, shared, extents, draws, done)
     except Stopped:
         raise
     except BaseException as error:

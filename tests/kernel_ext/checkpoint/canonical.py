@@ -106,7 +106,13 @@ class _Walk:
     def _function(self, obj: Any) -> str:
         code = obj.__code__
         where = "" if obj.__globals__ is self.namespace else " elsewhere"
-        parts = (obj.__defaults__, obj.__kwdefaults__, obj.__closure__, obj.__dict__ or None, obj.__annotations__ or None)
+        parts = (
+            obj.__defaults__,
+            obj.__kwdefaults__,
+            obj.__closure__,
+            obj.__dict__ or None,
+            obj.__annotations__ or None,
+        )
         text = f"def {obj.__qualname__}{where} {code.co_code.hex()} {code.co_names} {code.co_varnames} {obj.__doc__!r} "
         return text + " ".join(map(self, parts))
 
