@@ -3,6 +3,8 @@
 import builtins
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from types import CellType, FunctionType, ModuleType
 from typing import Any
@@ -26,7 +28,15 @@ class Homes:
         self._folders = tuple(f"{folder}/" for folder in folders if folder != here and folder.is_absolute())
 
     def importable(self, module: ModuleType) -> bool:
-        name = module.__name__
+        return self.name_of(module) is not None
+
+    def name_of(self, module: ModuleType) -> str | None:
+        """By which another kernel imports the same; None of the session's own. A few call themselves otherwise."""
+        spec = getattr(module, "__spec__", None)
+        names = (module.__name__, getattr(spec, "name", None))
+        return next((name for name in names if name is not None and self._imports(name, module)), None)
+
+    def _imports(self, name: str, module: Any) -> bool:
         if sys.modules.get(name) is not module or name == _SESSION:
             return False
         if name in self._at_start:
@@ -35,14 +45,13 @@ class Homes:
         origin = getattr(module, "__file__", None) or getattr(spec, "origin", None)
         if spec is None and origin is None:
             return False
-        if origin in _NEVER_FILES:
-            return True
-        return str(origin).startswith(self._folders)
+        return origin in _NEVER_FILES or str(origin).startswith(self._folders)
 
     def holds(self, obj: Any) -> bool:
         """Whether `obj`, a function or a class, is found again by its module and name."""
-        module = sys.modules.get(getattr(obj, "__module__", None) or "")
-        if not isinstance(module, ModuleType) or not self.importable(module):
+        name = getattr(obj, "__module__", None) or ""
+        module = sys.modules.get(name) or _part_of_a_package(name)
+        if module is None or not self._imports(name, module):
             return False
         found: Any = module
         for part in obj.__qualname__.split("."):
@@ -58,6 +67,15 @@ class Homes:
         return next((module for module in candidates if vars(module) is variables), None)
 
 
+def _part_of_a_package(name: str) -> Any:
+    """A module that nobody has needed yet, of a package that is there: some classes only say that they are from it."""
+    package, dot, _ = name.partition(".")
+    if dot and package in sys.modules:
+        with suppress(ImportError):
+            return import_module(name)
+    return None
+
+
 class Variables:
     """Stands for the variables of `module` in a pickle."""
 
@@ -71,8 +89,8 @@ class Variables:
 def reduce_module(homes: Homes, module: ModuleType) -> tuple[Any, ...]:
     if vars(module) is homes.namespace:
         return import_again, (_SESSION,)
-    if homes.importable(module):
-        return import_again, (module.__name__,)
+    if (name := homes.name_of(module)) is not None:
+        return import_again, (name,)
     variables = {name: value for name, value in vars(module).items() if name != "__builtins__"}
     variables.pop("__loader__", None)
     variables.pop("__spec__", None)

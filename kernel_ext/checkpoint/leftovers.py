@@ -22,9 +22,9 @@ def cache_again(parameters: dict[str, Any], function: Any) -> Any:
 
 def fill_cached(wrapper: Any, attributes: dict[str, Any]) -> None:
     """Not what its function has by now."""
-    for name in vars(wrapper).keys() - attributes.keys() - {"cache_parameters"}:
-        delattr(wrapper, name)
-    vars(wrapper).update(attributes)
+    parameters = wrapper.cache_parameters
+    vars(wrapper).clear()
+    vars(wrapper).update(attributes, cache_parameters=parameters)
 
 
 def dead() -> None:

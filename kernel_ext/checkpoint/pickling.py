@@ -103,6 +103,7 @@ class Setting:
             (_Anchor(knowns.at, "sys", "modules"), sys.modules),
         ]
         self.array: Any = _loaded("numpy:ndarray")
+        self.record = _loaded("numpy:void")
         self.pictures = tuple(kind for kind in map(_loaded, _PICTURES) if kind is not None)
         self.block, self.index, self.references, self.series_manager = map(_loaded, _OF_FRAMES)
         self.fixed = frozenset(map(id, frames.of_classes())) if self.block is not None else frozenset()
@@ -120,6 +121,8 @@ class Setting:
             return lambda pickler, cell: homes.reduce_cell(cell)
         if issubclass(kind, self.pictures):
             return Pickler.reduce_picture
+        if self.record is not None and issubclass(kind, self.record):
+            return lambda pickler, record: arrays.reduce_record(record)
         if self.block is not None:
             if issubclass(kind, self.block):
                 return lambda pickler, block: frames.reduce_block(block)
@@ -170,7 +173,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return NotImplemented if route is None else route(self, obj)
 
     def reduce_class(self, kind: type) -> Any:
-        if kind in cloudpickle.cloudpickle._BUILTIN_TYPE_NAMES or kind in _SPECIAL or self.setting.homes.holds(kind):
+        if not kind.__flags__ & _MADE_AT_RUN_TIME or kind in _BUILTIN or self.setting.homes.holds(kind):
             return super().reducer_override(kind)
         self.by_value[id(kind)] = kind
         return reduce_class(self.setting.homes, kind)
@@ -208,7 +211,8 @@ class PicklerThatAsks(Pickler):
         return tombstone.kind, tombstone.bytes, tombstone.how
 
 
-_SPECIAL = (type(None), type(Ellipsis), type(NotImplemented))
+_MADE_AT_RUN_TIME: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+_BUILTIN: Final = frozenset({*cloudpickle.cloudpickle._BUILTIN_TYPE_NAMES, type(None), type(...), type(NotImplemented)})
 
 
 class Unpickler(pickle.Unpickler):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pickle import PicklingError
+from types import FunctionType, ModuleType
 from typing import Any
 
 from kernel_ext.checkpoint.pickling import Pickler, PicklerThatAsks, Setting, Stopped, Stream, TooMuch
@@ -42,8 +43,15 @@ def pickled(setting: Setting, values: dict[str, Any], watch: Watch, asks: bool =
     """Raises whatever the objects' own code raises, and Stopped and TooMuch."""
     pickler = (PicklerThatAsks if asks else Pickler)(setting, stream := Stream(watch.look))
     with watch.step():
-        pickler.dump(values)
+        for pair in sorted(values.items(), key=_code_first):
+            pickler.dump(pair)
     return Pickled(stream, [buffer.raw() for buffer in pickler.buffers], pickler.tombstones), pickler
+
+
+def _code_first(pair: tuple[str, Any]) -> tuple[bool, str]:
+    """Where objects are loaded by code of their own, that finds the functions and classes it names."""
+    name, value = pair
+    return not isinstance(value, type | FunctionType | ModuleType), name
 
 
 def scan(setting: Setting, mutability: Mutability, name: str, value: Any, watch: Watch) -> Scan:

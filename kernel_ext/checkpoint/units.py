@@ -41,12 +41,13 @@ class Mutability:
     def __init__(self, homes: Homes) -> None:
         found = (getattr(sys.modules.get(module), name, None) for module, name in _IMMUTABLE_OF)
         self._immutable = (*_IMMUTABLE, *(kind for kind in found if kind is not None))
+        self._row = getattr(sys.modules.get("numpy"), "void", ())
         self._kinds: dict[type, bool] = {}
         self._named: dict[type, bool] = {}
         self._homes = homes
 
     def of(self, pickler: Any, look: Callable[[], None]) -> dict[int, Any]:
-        """{id: object}; the objects are held, so that no other gets the same id meanwhile. Calls `look` now and then."""
+        """{id: object}; they are held, so that no other gets the same id meanwhile. Calls `look` now and then."""
         kinds, anchored = self._kinds, pickler.anchored | pickler.setting.places.keys()
         found = {}
         for at, (number, obj) in pickler.memo.copy().items():
@@ -56,7 +57,7 @@ class Mutability:
             try:
                 mutable = kinds[kind]
             except KeyError:
-                mutable = kinds[kind] = not issubclass(kind, self._immutable)
+                mutable = kinds[kind] = issubclass(kind, self._row) or not issubclass(kind, self._immutable)
                 self._named[kind] = any("__qualname__" in vars(each) for each in kind.__mro__)
             if mutable and not self._by_name(obj) and at not in anchored and at not in pickler.fixed:
                 found[at] = obj
