@@ -1,17 +1,19 @@
 """Where an object comes from: a library, which is imported again, or the session, which is saved by value."""
 
 import builtins
+import marshal
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from types import CellType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
-__all__ = ["CellType", "FunctionType", "Homes", "ModuleType"]
+__all__ = ["CellType", "CodeType", "FunctionType", "Homes", "ModuleType"]
 
 _SESSION = "__main__"
+_WITHOUT_REFERENCES = 2
 _NEVER_FILES = frozenset({None, "built-in", "frozen"})
 
 
@@ -103,16 +105,32 @@ def reduce_function(homes: Homes, function: FunctionType) -> tuple[Any, ...]:
     if variables is not homes.namespace and (owner := homes.owner(variables)) is not None:
         variables = Variables(owner)
     state = {
-        "__name__": function.__name__,
-        "__qualname__": function.__qualname__,
-        "__module__": function.__module__,
+        "__qualname__": _afresh(function.__qualname__),
+        "__module__": _afresh(function.__module__),
         "__doc__": function.__doc__,
         "__defaults__": function.__defaults__,
         "__kwdefaults__": function.__kwdefaults__,
         "__annotations__": function.__annotations__,
     }
-    arguments = (function.__code__, variables, function.__name__, function.__closure__)
+    arguments = (function.__code__, variables, _afresh(function.__name__), function.__closure__)
     return make_function, arguments, (function.__dict__ or None, state), None, None, fill_function
+
+
+def _afresh(text: str | None) -> str | None:
+    """A string of its own: whether it is the same object as another would else depend on where it was made, and with
+    it the bytes of the pickle.
+    """
+    return "".join(text) if type(text) is str else text
+
+
+def reduce_code(code: Any) -> Any:
+    """In a form without references, which is the same wherever the code was made. NotImplemented of code that holds
+    what no compiler puts there.
+    """
+    try:
+        return marshal.loads, (marshal.dumps(code, _WITHOUT_REFERENCES),)
+    except ValueError:
+        return NotImplemented
 
 
 def reduce_cell(cell: Any) -> tuple[Any, ...]:
@@ -148,9 +166,17 @@ def make_function(code: Any, variables: dict[str, Any], name: str, closure: tupl
 def fill_function(function: FunctionType, state: tuple[dict[str, Any] | None, dict[str, Any]]) -> None:
     attributes, members = state
     if attributes:
-        function.__dict__ = attributes
+        function.__dict__ = _interned(attributes)
     for name, value in members.items():
-        setattr(function, name, value)
+        setattr(function, name, _interned(value) if type(value) is dict else value)
+
+
+def _interned(names: dict[Any, Any]) -> dict[Any, Any]:
+    """As the compiler makes them; in place, because others may hold the dict."""
+    items = list(names.items())
+    names.clear()
+    names.update((sys.intern(name) if type(name) is str else name, value) for name, value in items)
+    return names
 
 
 def make_cell() -> Any:

@@ -127,7 +127,14 @@ class Save:
         except BaseException as error:
             contents = {"lost": reason(error)}
         known = self._books.units.get(names[0])
+        if known is not None and _same(known.entry, names, contents):
+            history.update({name: self._books.history[name] for name in names})
+            return Unit(known.entry, reach, draws)
         past = [history[name] for name in names]
+        if self._cells and not any(cell in one.cells for one in past for cell, _ in self._cells):
+            # In a way that no cell's text shows: any of them may have.
+            past.append(History(frozenset(cell for cell, _ in self._cells)))
+            history.update({name: History(history[name].cells | past[-1].cells, history[name].needs) for name in names})
         entry = {
             "names": names,
             "cells": sorted(set().union(*(one.cells for one in past))),
@@ -141,9 +148,6 @@ class Save:
             entry["wild"] = int(reach.wild)
         if draws:
             entry["draws"] = True
-        if known is not None and _same(known.entry, entry):
-            entry = known.entry
-            history.update({name: self._books.history[name] for name in names})
         return Unit(entry, reach, draws)
 
     def _contents(self, names: list[str], alone: Pickled) -> dict[str, Any]:
@@ -194,9 +198,9 @@ class Save:
                 continue
             found.add(name)
             if (one := self._scans.get(name)) is not None:
-                waiting += one.reach.names
+                waiting += self._values if one.reach.wild else one.reach.names
             if (unit := self._books.units.get(name)) is not None:
-                waiting += [*unit.entry["names"], *unit.reach.names]
+                waiting += self._values if unit.reach.wild else [*unit.entry["names"], *unit.reach.names]
         return found
 
     def _hidden_state(self, cell: int, history: dict[str, History]) -> dict[str, Unit]:
@@ -210,8 +214,8 @@ class Save:
         return found
 
 
-def _same(known: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+def _same(known: Mapping[str, Any], names: list[str], contents: Mapping[str, Any]) -> bool:
     """Whether the variables are what they were, so that the cells since are none of those that made them."""
-    if "lost" in known or "lost" in entry:
+    if "lost" in known or "lost" in contents or known["names"] != names:
         return False
-    return all(known[key] == entry[key] for key in ("names", "stream", "buffers"))
+    return all(known[key] == contents[key] for key in ("stream", "buffers"))
