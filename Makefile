@@ -14,10 +14,13 @@ dev: ## the same, and what tests and checks need
 node: dev ## the Node.js tools of the contract and conformance tests, in build/node
 	@tests/node/install.sh
 
+kishu: dev ## the peer of checkpoints and the libraries of its list of classes, in build/kishu
+	@$(PY) -m tests.kernel_ext.checkpoint.kishu
+
 demo: install ## start with a world of its own, run the Image Ops flow, stay up
 	@.venv/bin/kernel-gateway demo $(DEMO)
 
-test: dev node ## all tests, at most 10 minutes on 2 cores
+test: dev node kishu ## all tests, at most 10 minutes on 2 cores
 	@$(PY) -m pytest -n 2 --dist worksteal
 
 check: dev ## format, lint, types, layers, documents
@@ -30,7 +33,7 @@ check: dev ## format, lint, types, layers, documents
 sandbox: install ## every named attack in a real kernel
 	@.venv/bin/kernel-gateway check
 
-bench: dev ## the figures of SPECIFICATION.md, into build/bench.json
+bench: dev kishu ## the figures of SPECIFICATION.md, into build/bench.json
 	@$(PY) -m tests.bench
 
 fuzz: dev ## what a kernel can say to the gateway, for ten minutes
@@ -47,7 +50,8 @@ lock: dev ## compile the lock files again
 	@cd requirements && ../.venv/bin/uv pip compile $(UV) ../pyproject.toml --extra build -o gateway.txt
 	@cd requirements && ../.venv/bin/uv pip compile $(UV) ../pyproject.toml --extra build --extra dev -o dev.txt
 	@cd requirements && ../.venv/bin/uv pip compile $(UV) kernel.in -o kernel.txt
+	@cd requirements && ../.venv/bin/uv pip compile $(UV) kishu.in -o kishu.txt
 
 UV := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --quiet
 
-.PHONY: help install dev node demo test check sandbox bench fuzz soak dashboards lock
+.PHONY: help install dev node kishu demo test check sandbox bench fuzz soak dashboards lock

@@ -1,6 +1,7 @@
 """Classes of the session by value: first an empty class, so that whatever refers to it can, then what is in it."""
 
 import abc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -16,7 +17,7 @@ _AT_BIRTH = ("__module__", "__slots__", "__orig_bases__")
 
 
 def reduce_class(homes: Homes, kind: type) -> tuple[Any, ...]:
-    if issubclass(kind, Enum) and kind.__members__:
+    if issubclass(kind, Enum):
         return _reduce_enum(kind)
     metaclass = type(kind)
     known = next(each for each in type.mro(metaclass) if homes.holds(each))
@@ -51,7 +52,7 @@ def _without_hooks(bases: tuple[type, ...]) -> Iterator[None]:
     hooks = [
         (each, each.__dict__["__init_subclass__"])
         for each in {ancestor for base in bases for ancestor in base.__mro__}
-        if "__init_subclass__" in each.__dict__ and each.__module__ == "__main__"
+        if "__init_subclass__" in each.__dict__ and not _of_a_library(each)
     ]
     for each, _ in hooks:
         type.__setattr__(each, "__init_subclass__", classmethod(lambda cls, **_: None))
@@ -60,6 +61,13 @@ def _without_hooks(bases: tuple[type, ...]) -> Iterator[None]:
     finally:
         for each, hook in hooks:
             type.__setattr__(each, "__init_subclass__", hook)
+
+
+def _of_a_library(kind: type) -> bool:
+    found: Any = sys.modules.get(kind.__module__)
+    for part in kind.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is kind and kind.__module__ != "__main__"
 
 
 def fill_class(kind: type, state: tuple[str, dict[str, Any], list[Any]]) -> None:

@@ -14,6 +14,7 @@ _PLACES = (
     ("random", "_inst"),
     ("dataclasses", "MISSING"),
     ("dataclasses", "KW_ONLY"),
+    ("dataclasses", "_EMPTY_METADATA"),
     ("dataclasses", "_HAS_DEFAULT_FACTORY"),
     ("builtins", "__dict__"),
     ("numpy.random.mtrand", "_rand"),

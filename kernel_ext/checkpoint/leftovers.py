@@ -10,14 +10,21 @@ from collections.abc import Callable
 from typing import Any
 
 
-def cached(function: Any, parameters: dict[str, Any]) -> Any:
+def _reduce_cached(wrapper: Any) -> tuple[Any, ...]:
+    """Without what it remembers: only the time that saved is lost."""
+    attributes = {name: value for name, value in vars(wrapper).items() if name != "cache_parameters"}
+    return cache_again, (wrapper.cache_parameters(), wrapper.__wrapped__), attributes, None, None, fill_cached
+
+
+def cache_again(parameters: dict[str, Any], function: Any) -> Any:
     return functools.lru_cache(**parameters)(function)
 
 
-def _reduce_cached(wrapper: Any) -> tuple[Any, ...]:
-    """Without what it remembers: only the time it saved is lost."""
-    attributes = {name: value for name, value in vars(wrapper).items() if name != "__wrapped__"}
-    return cached, (wrapper.__wrapped__, wrapper.cache_parameters()), attributes
+def fill_cached(wrapper: Any, attributes: dict[str, Any]) -> None:
+    """Not what its function has by now."""
+    parameters = wrapper.cache_parameters
+    vars(wrapper).clear()
+    vars(wrapper).update(attributes, cache_parameters=parameters)
 
 
 def dead() -> None:

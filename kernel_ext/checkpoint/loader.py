@@ -28,7 +28,7 @@ def load(
             failed: dict[int, str] = {}
             for index in waiting:
                 try:
-                    _bind(_values(stream(index), buffers(index)), namespace)
+                    _load(stream(index), buffers(index), namespace)
                 except BaseException as error:
                     failed[index] = reason(error)
             if len(failed) == len(waiting):
@@ -41,15 +41,13 @@ def load(
     return lost
 
 
-def _values(stream: bytes, buffers: list[memoryview]) -> dict[str, Any]:
-    unpickler = pickling.Unpickler(io.BytesIO(stream), buffers=buffers)
+def _load(stream: bytes, buffers: list[memoryview], namespace: dict[str, Any]) -> None:
+    """One variable after the other: the code of the next may need those before."""
+    file = io.BytesIO(stream)
+    unpickler = pickling.Unpickler(file, buffers=buffers)
     unpickler.load()  # the anchors
-    values: dict[str, Any] = unpickler.load()
-    return values
-
-
-def _bind(values: dict[str, Any], namespace: dict[str, Any]) -> None:
-    for name, value in values.items():
+    while file.tell() < len(stream):
+        name, value = unpickler.load()
         if name.startswith("@"):
             hidden.restore(name, value)
         else:

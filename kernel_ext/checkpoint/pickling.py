@@ -103,6 +103,7 @@ class Setting:
             (_Anchor(knowns.at, "sys", "modules"), sys.modules),
         ]
         self.array: Any = _loaded("numpy:ndarray")
+        self.record = _loaded("numpy:void")
         self.pictures = tuple(kind for kind in map(_loaded, _PICTURES) if kind is not None)
         self.block, self.index, self.references, self.series_manager = map(_loaded, _OF_FRAMES)
         self.fixed = frozenset(map(id, frames.of_classes())) if self.block is not None else frozenset()
@@ -116,10 +117,14 @@ class Setting:
             return Pickler.reduce_function
         if issubclass(kind, homes.ModuleType):
             return lambda pickler, module: homes.reduce_module(self.homes, module)
+        if kind is homes.CodeType:
+            return Pickler.reduce_code
         if kind is homes.CellType:
             return lambda pickler, cell: homes.reduce_cell(cell)
         if issubclass(kind, self.pictures):
             return Pickler.reduce_picture
+        if self.record is not None and issubclass(kind, self.record):
+            return lambda pickler, record: arrays.reduce_record(record)
         if self.block is not None:
             if issubclass(kind, self.block):
                 return lambda pickler, block: frames.reduce_block(block)
@@ -134,6 +139,18 @@ class Setting:
         return None
 
 
+def _outside(buffers: list[pickle.PickleBuffer]) -> Callable[[pickle.PickleBuffer], bool]:
+    """Takes the large ones; a pickler that were its own callback would live on, and all it saw with it."""
+
+    def stays_inside(buffer: pickle.PickleBuffer) -> bool:
+        if memoryview(buffer).nbytes < SMALL_BYTES:
+            return True
+        buffers.append(buffer)
+        return False
+
+    return stays_inside
+
+
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """`memo` and `by_value` afterwards tell what was seen."""
 
@@ -145,19 +162,12 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.fixed: set[int] = set(setting.fixed)
         self.tombstones: list[Tombstone] = []
         self.memo: Any
-        super().__init__(stream, protocol=_PROTOCOL, buffer_callback=self._take)
+        super().__init__(stream, protocol=_PROTOCOL, buffer_callback=_outside(self.buffers))
         super().dump([anchor for anchor, _ in setting.anchors])
         stands_for = {id(anchor): dictionary for anchor, dictionary in setting.anchors}
         seen = ((number, stands_for.get(at, obj)) for at, (number, obj) in self.memo.copy().items())
         self.memo = {id(obj): (number, obj) for number, obj in seen}
         self.anchored = frozenset(self.memo.copy())
-
-    def _take(self, buffer: pickle.PickleBuffer) -> bool:
-        """Whether it stays inside the stream."""
-        if memoryview(buffer).nbytes < SMALL_BYTES:
-            return True
-        self.buffers.append(buffer)
-        return False
 
     def reducer_override(self, obj: Any) -> Any:
         setting, kind = self.setting, type(obj)
@@ -170,7 +180,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return NotImplemented if route is None else route(self, obj)
 
     def reduce_class(self, kind: type) -> Any:
-        if kind in cloudpickle.cloudpickle._BUILTIN_TYPE_NAMES or kind in _SPECIAL or self.setting.homes.holds(kind):
+        if not kind.__flags__ & _MADE_AT_RUN_TIME or kind in _BUILTIN or self.setting.homes.holds(kind):
             return super().reducer_override(kind)
         self.by_value[id(kind)] = kind
         return reduce_class(self.setting.homes, kind)
@@ -184,6 +194,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reduce_index(self, index: Any) -> Any:
         self.fixed.update(map(id, frames.immutable_parts(index)))
         return frames.reduce_index(index)
+
+    def reduce_code(self, code: Any) -> Any:
+        return homes.reduce_code(code)
 
     def reduce_picture(self, obj: Any) -> Any:
         if (tombstone := self.setting.guard.replace(obj)) is not None:
@@ -207,8 +220,13 @@ class PicklerThatAsks(Pickler):
         self.tombstones.append(tombstone)
         return tombstone.kind, tombstone.bytes, tombstone.how
 
+    def reduce_code(self, code: Any) -> Any:
+        """Constant by constant, each of which may be an image."""
+        return NotImplemented
 
-_SPECIAL = (type(None), type(Ellipsis), type(NotImplemented))
+
+_MADE_AT_RUN_TIME: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE
+_BUILTIN: Final = frozenset({*cloudpickle.cloudpickle._BUILTIN_TYPE_NAMES, type(None), type(...), type(NotImplemented)})
 
 
 class Unpickler(pickle.Unpickler):

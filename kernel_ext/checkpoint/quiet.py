@@ -1,5 +1,6 @@
-"""While state is saved or loaded, objects' own code may print: nobody asked for it."""
+"""While state is saved or loaded: what objects' own code prints is dropped, and no garbage is looked for."""
 
+import gc
 import sys
 import threading
 from collections.abc import Iterator
@@ -24,9 +25,12 @@ class _Nowhere:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    shown = sys.stdout, sys.stderr
+    shown, collects = (sys.stdout, sys.stderr), gc.isenabled()
+    gc.disable()  # a pickle makes many objects, and none of them is garbage
     sys.stdout, sys.stderr = _Nowhere(shown[0]), _Nowhere(shown[1])
     try:
         yield
     finally:
         sys.stdout, sys.stderr = shown
+        if collects:
+            gc.enable()

@@ -14,11 +14,10 @@ from kernel_ext.checkpoint.touched import Reach, Wild
 from kernel_ext.checkpoint.watch import Watch
 
 FORMAT: Final = 1
+_KEPT_BYTES: Final = 64 << 20  # of streams between the look at a variable and its writing: the kernel has other uses
 
 
 class Save:
-    """One save. Reads the saver's books, and makes new ones."""
-
     """Reads `books`, and makes new ones: `run` returns them, and leaves the manifest in `manifest`."""
 
     def __init__(
@@ -32,10 +31,12 @@ class Save:
         cells: Iterable[tuple[int, str]],
     ) -> None:
         self._books, self._homes, self._guard, self._watch, self._writer = books, homes, guard, watch, writer
-        self._values = {name: value for name, value in dict(homes.namespace).items() if name not in ours}
+        variables = dict(homes.namespace).items()
+        self._values = {name: value for name, value in variables if name not in ours and isinstance(name, str)}
         self._setting = Setting(homes, guard)
         self._mutability = units.Mutability(homes)
         self._scans: dict[str, Scan] = {}
+        self._kept = 0
         self._cells = [(cell, touched.of_source(source)) for cell, source in cells]
         self.manifest: Manifest = {}
 
@@ -87,9 +88,15 @@ class Save:
 
     def _scan(self, name: str) -> Scan:
         self._watch.stop_if_waited_for()
-        return scan(self._setting, self._mutability, name, self._values[name], self._watch)
+        found = scan(self._setting, self._mutability, name, self._values[name], self._watch)
+        if found.pickled is not None:
+            self._kept += found.pickled.stream.bytes
+            if self._kept > _KEPT_BYTES:  # pickled again when its turn comes
+                self._kept -= found.pickled.stream.bytes
+                found.pickled.stream.pieces.clear()
+        return found
 
-    def _write(self, history: Mapping[str, History]) -> dict[str, Unit]:
+    def _write(self, history: dict[str, History]) -> dict[str, Unit]:
         good = {name: one for name, one in self._scans.items() if one.pickled is not None}
         shared = {name: one.shared for name, one in good.items()}
         extents = {name: one.extents for name, one in good.items()}
@@ -105,7 +112,7 @@ class Save:
         parts = [self._scans[name].pickled for name in names]
         return sum(part.stream.bytes + sum(each.nbytes for each in part.buffers) for part in parts if part)
 
-    def _unit(self, names: list[str], history: Mapping[str, History]) -> Unit:
+    def _unit(self, names: list[str], history: dict[str, History]) -> Unit:
         scans = [self._scans[name] for name in names]
         reads = frozenset().union(*(one.reach.names for one in scans))
         reach = Reach(reads, wild=max(one.reach.wild for one in scans))
@@ -120,7 +127,14 @@ class Save:
         except BaseException as error:
             contents = {"lost": reason(error)}
         known = self._books.units.get(names[0])
+        if known is not None and _same(known.entry, names, contents):
+            history.update({name: self._books.history[name] for name in names})
+            return Unit(known.entry, reach, draws)
         past = [history[name] for name in names]
+        if self._cells and not any(cell in one.cells for one in past for cell, _ in self._cells):
+            # In a way that no cell's text shows: any of them may have.
+            past.append(History(frozenset(cell for cell, _ in self._cells)))
+            history.update({name: History(history[name].cells | past[-1].cells, history[name].needs) for name in names})
         entry = {
             "names": names,
             "cells": sorted(set().union(*(one.cells for one in past))),
@@ -134,12 +148,14 @@ class Save:
             entry["wild"] = int(reach.wild)
         if draws:
             entry["draws"] = True
-        if known is not None and _same(known.entry, entry):
-            entry = known.entry
         return Unit(entry, reach, draws)
 
     def _contents(self, names: list[str], alone: Pickled) -> dict[str, Any]:
-        done = alone if len(names) == 1 else pickled(self._setting, self._of(names), self._watch)[0]
+        done = (
+            alone
+            if len(names) == 1 and alone.stream.pieces
+            else pickled(self._setting, self._of(names), self._watch)[0]
+        )
         try:
             return self._put(names, done)
         except SuspectedError:
@@ -182,9 +198,9 @@ class Save:
                 continue
             found.add(name)
             if (one := self._scans.get(name)) is not None:
-                waiting += one.reach.names
+                waiting += self._values if one.reach.wild else one.reach.names
             if (unit := self._books.units.get(name)) is not None:
-                waiting += [*unit.entry["names"], *unit.reach.names]
+                waiting += self._values if unit.reach.wild else [*unit.entry["names"], *unit.reach.names]
         return found
 
     def _hidden_state(self, cell: int, history: dict[str, History]) -> dict[str, Unit]:
@@ -192,14 +208,14 @@ class Save:
         for name, state in hidden.present().items():
             self._values[name] = state
             self._scans[name] = self._scan(name)
-            history[name] = self._books.history.get(name, History(frozenset({cell})))
+            history[name] = History(frozenset({cell}))
             found[name] = self._unit([name], history)
             del self._values[name]
         return found
 
 
-def _same(known: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+def _same(known: Mapping[str, Any], names: list[str], contents: Mapping[str, Any]) -> bool:
     """Whether the variables are what they were, so that the cells since are none of those that made them."""
-    if "lost" in known or "lost" in entry:
+    if "lost" in known or "lost" in contents or known["names"] != names:
         return False
-    return all(known[key] == entry[key] for key in ("names", "stream", "buffers"))
+    return all(known[key] == contents[key] for key in ("stream", "buffers"))

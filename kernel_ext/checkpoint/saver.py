@@ -54,9 +54,9 @@ class Saver:
         """
         watch = Watch(budget, stop, self._clock)
         held: frozenset[str] = frozenset().union(*self._committed)
-        writer = Writer(put, watch.stop_if_waited_for, self._guard, held, budget.bytes)
+        writer = Writer(put, watch.look, self._guard, held, budget.bytes)
+        save = Save(self._books, self._homes, self._guard, watch, writer, self._ours(), self._pending)
         with quiet(), watch.alarm():
-            save = Save(self._books, self._homes, self._guard, watch, writer, self._ours(), self._pending)
             self._books = save.run(everything)
         del self._pending[:]
         return save.manifest

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pickle import PicklingError
+from types import FunctionType, ModuleType
 from typing import Any
 
 from kernel_ext.checkpoint.pickling import Pickler, PicklerThatAsks, Setting, Stopped, Stream, TooMuch
@@ -33,34 +34,34 @@ class Pickled:
 def reason(error: BaseException) -> str:
     """One line for a person."""
     text = str(error).strip().partition("\n")[0][:200]
-    if isinstance(error, RecursionError):
-        text = "it is nested too deeply"
-    return (
-        text if isinstance(error, PicklingError | TooMuch) and text else f"{type(error).__name__}: {text}".rstrip(": ")
-    )
+    if isinstance(error, PicklingError | TooMuch) and text:
+        return text
+    return f"{type(error).__name__}: {text}".rstrip(": ")
 
 
 def pickled(setting: Setting, values: dict[str, Any], watch: Watch, asks: bool = False) -> tuple[Pickled, Pickler]:
     """Raises whatever the objects' own code raises, and Stopped and TooMuch."""
     pickler = (PicklerThatAsks if asks else Pickler)(setting, stream := Stream(watch.look))
     with watch.step():
-        pickler.dump(values)
+        for pair in sorted(values.items(), key=_code_first):
+            pickler.dump(pair)
     return Pickled(stream, [buffer.raw() for buffer in pickler.buffers], pickler.tombstones), pickler
+
+
+def _code_first(pair: tuple[str, Any]) -> tuple[bool, str]:
+    """Where objects are loaded by code of their own, that finds the functions and classes it names."""
+    name, value = pair
+    return not isinstance(value, type | FunctionType | ModuleType), name
 
 
 def scan(setting: Setting, mutability: Mutability, name: str, value: Any, watch: Watch) -> Scan:
     try:
         done, pickler = pickled(setting, {name: value}, watch)
-        shared = mutability.of(pickler)
+        shared = mutability.of(pickler, watch.look)
         draws = any(type(each).__module__.startswith("matplotlib") for each in shared.values())
         reach = of_code(iter(pickler.by_value.values()), setting.homes.namespace)
-        return Scan(
-            reach,
-            shared,
-            tuple(extent for at, extent in pickler.extents.items() if at not in pickler.fixed),
-            draws,
-            done,
-        )
+        extents = tuple(extent for at, extent in pickler.extents.items() if at not in pickler.fixed)
+        return Scan(reach, shared, extents, draws, done)
     except Stopped:
         raise
     except BaseException as error:

@@ -8,9 +8,9 @@ import re
 import sys
 import types
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from kernel_ext.checkpoint.homes import Homes
 
@@ -32,26 +32,32 @@ _IMMUTABLE_OF = (
 )
 
 
+_AT_ONCE: Final = 1 << 16  # objects looked at in some 10 ms
+
+
 class Mutability:
     """Which of the objects that a pickler saw can change. Functions and classes by value can: they come apart."""
 
     def __init__(self, homes: Homes) -> None:
         found = (getattr(sys.modules.get(module), name, None) for module, name in _IMMUTABLE_OF)
         self._immutable = (*_IMMUTABLE, *(kind for kind in found if kind is not None))
+        self._row = getattr(sys.modules.get("numpy"), "void", ())
         self._kinds: dict[type, bool] = {}
         self._named: dict[type, bool] = {}
         self._homes = homes
 
-    def of(self, pickler: Any) -> dict[int, Any]:
-        """{id: object}; the objects are held, so that no other gets the same id meanwhile."""
+    def of(self, pickler: Any, look: Callable[[], None]) -> dict[int, Any]:
+        """{id: object}; they are held, so that no other gets the same id meanwhile. Calls `look` now and then."""
         kinds, anchored = self._kinds, pickler.anchored | pickler.setting.places.keys()
         found = {}
-        for at, (_, obj) in pickler.memo.copy().items():
+        for at, (number, obj) in pickler.memo.copy().items():
+            if not number % _AT_ONCE:
+                look()
             kind = type(obj)
             try:
                 mutable = kinds[kind]
             except KeyError:
-                mutable = kinds[kind] = not issubclass(kind, self._immutable)
+                mutable = kinds[kind] = issubclass(kind, self._row) or not issubclass(kind, self._immutable)
                 self._named[kind] = any("__qualname__" in vars(each) for each in kind.__mro__)
             if mutable and not self._by_name(obj) and at not in anchored and at not in pickler.fixed:
                 found[at] = obj

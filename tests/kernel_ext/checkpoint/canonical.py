@@ -3,6 +3,7 @@
 Each object that can change gets a number where it is first met, so that the text also says what is shared.
 """
 
+import builtins
 import collections
 import enum
 import functools
@@ -10,19 +11,19 @@ import io
 import itertools
 import sys
 import types
+from collections.abc import Collection
 from typing import Any
 
 _HIDDEN = {"__name__", "__doc__", "__package__", "__loader__", "__spec__", "__builtins__"}
 _OF_CLASSES = {"__dict__", "__weakref__", "__module__", "__abstractmethods__", "_abc_impl", "__firstlineno__"}
 
 
-def canonical(namespace: dict[str, Any], without: Any = ()) -> str:
-    """Of the variables in their order."""
+def canonical(namespace: dict[str, Any], without: Collection[str] = ()) -> str:
+    """Of the variables in their order, `without` some."""
     numbers: dict[int, int] = {}
     walk = _Walk(namespace, numbers)
-    return "\n".join(
-        f"{name} = {walk(value)}" for name, value in namespace.items() if name not in _HIDDEN and name not in without
-    )
+    shown = (name for name in namespace if isinstance(name, str) and name not in _HIDDEN and name not in without)
+    return "\n".join(f"{name} = {walk(namespace[name])}" for name in shown)
 
 
 class _Walk:
@@ -33,8 +34,12 @@ class _Walk:
     def __call__(self, obj: Any) -> str:
         if obj is self.namespace:
             return "<namespace>"
+        if obj is vars(builtins):
+            return "<builtins>"
         if obj is None or isinstance(obj, int | float | complex | str | bytes | range | slice):
             return f"{type(obj).__name__} {obj!r}"
+        if any(f"{each.__module__}.{each.__name__}" == "numpy.generic" for each in type(obj).__mro__):
+            return repr(obj)
         if isinstance(obj, tuple):
             return f"{type(obj).__qualname__}({', '.join(map(self, obj))})"
         if isinstance(obj, frozenset):
@@ -83,6 +88,9 @@ class _Walk:
             return f"property {self(obj.fget)} {self(obj.fset)}"
         if isinstance(obj, functools.partial):
             return f"partial {self(obj.func)} {self(obj.args)} {self(obj.keywords)}"
+        if isinstance(obj, functools._lru_cache_wrapper):
+            own = {name: value for name, value in vars(obj).items() if name != "cache_parameters"}
+            return f"cached {obj.cache_parameters()} {self(own)}"
         if isinstance(obj, types.GeneratorType):
             return "a generator"
         if isinstance(obj, io.TextIOWrapper):
@@ -93,6 +101,8 @@ class _Walk:
 
     def _iterator(self, obj: Any) -> str:
         _, arguments, *state = obj.__reduce__()
+        if arguments == ([],):  # of one at its end
+            return f"{type(obj).__name__} at its end"
         return f"{type(obj).__name__} {self(tuple(arguments))} {self(tuple(state))}"
 
     def _attributes(self, obj: Any) -> str:
@@ -135,6 +145,7 @@ class _Walk:
         while (base := getattr(root, "base", None)) is not None:
             base = base.obj if isinstance(base, memoryview) else base
             if not hasattr(base, "__array_interface__"):
+                root = sys.modules["numpy"].frombuffer(base, "u1")
                 break
             root = base
         start = root.__array_interface__["data"][0]

@@ -22,11 +22,13 @@ def run(seed: int) -> dict[str, Any]:
     rng = random.Random(seed)
     session = Session()
     sources, texts = [PREAMBLE], []
+    wrongly_lost: set[str] = set()
     state = rng.getstate()
     for number in range(_CELLS):
         session.run(sources[number])
-        session.save()
-        texts.append(canonical(session.namespace))
+        lost = lost_of(session.save())
+        wrongly_lost |= {name for name in lost if not _kept_by_nobody(canonical({name: session.namespace[name]}))}
+        texts.append(canonical(session.namespace, lost))
         rng.setstate(state)
         sources.append(next_cell(rng, session.namespace))
         state = rng.getstate()
@@ -40,41 +42,37 @@ def run(seed: int) -> dict[str, Any]:
         "store": session.store,
         "then": texts[at - 1],
         "end": texts[-1],
+        "wrongly_lost": sorted(wrongly_lost),
     }
+
+
+def lost_of(manifest: dict[str, Any]) -> set[str]:
+    return {name for unit in manifest["units"] if "lost" in unit for name in unit["names"]}
 
 
 def check(case: dict[str, Any]) -> list[str]:
     """What is not as it was."""
+    found = [f"{name} was lost" for name in case["wrongly_lost"]]
     session, lost = restored(case["manifest"], case["store"])
-    found = differences("restored", case["then"], canonical(session.namespace), lost)
-    final, lost_at_end = restored(case["last"], case["store"])
-    found += differences("the last", case["end"], canonical(final.namespace), lost_at_end)
+    found += differences("restored", case["then"], canonical(session.namespace))
+    found += [f"{name}: {lost[name]}" for name in lost.keys() - lost_of(case["manifest"])]
+    final, _ = restored(case["last"], case["store"])
+    found += differences("the last", case["end"], canonical(final.namespace))
     if lost or found:
         return found
     session, _ = restored(case["manifest"], case["store"])
     for source in case["sources"][case["at"] :]:
         session.run(source)
         session.save()
-    again, lost = restored(session.manifests[session.cell], session.store)
-    return differences("gone on and restored", case["end"], canonical(again.namespace), lost)
+    again, _ = restored(session.manifests[session.cell], session.store)
+    return differences("gone on and restored", case["end"], canonical(again.namespace))
 
 
-def differences(what: str, wanted: str, found: str, lost: dict[str, str]) -> list[str]:
-    """A name may only be lost with what nobody can keep in it."""
-    wrong = [f"{name} is lost: {why}" for name, why in lost.items() if not _kept_by_nobody(why)]
-    if lost:
-        wanted, found = (_without_numbers(text, lost) for text in (wanted, found))
+def differences(what: str, wanted: str, found: str) -> list[str]:
     if wanted == found:
-        return wrong
+        return []
     pairs = zip(wanted.split("\n"), found.split("\n"), strict=False)
-    first = next((f"{a}\n  is {b}" for a, b in pairs if a != b), f"{wanted}\n  is {found}")
-    return [*wrong, f"{what}: {first}"]
-
-
-def _without_numbers(text: str, lost: dict[str, str]) -> str:
-    """What is lost takes its numbers with it."""
-    lines = [line for line in text.split("\n") if line.partition(" = ")[0] not in lost and not _kept_by_nobody(line)]
-    return "\n".join(" ".join(word for word in line.split(" ") if not word.startswith("#")) for line in lines)
+    return [next((f"{what}: {a}\n  is {b}" for a, b in pairs if a != b), f"{what}: {wanted}\n  is {found}")]
 
 
 def _kept_by_nobody(text: str) -> bool:

@@ -19,8 +19,9 @@ _KINDS = {
     "any": lambda value: True,
 }
 
+# A line is a template; two spaces at its start continue the one before.
 # {a}, {b}: any variable; {n}: a name to bind; {i}: a number; {list}, {array} ...: a variable of that kind.
-_CELLS = """
+_CELLS = r"""
 {n} = [{i}, {i}]
 {n} = {{'k': {i}, {i}: 'x'}}
 {n} = {{{i}, 'p', {i}}}
@@ -74,6 +75,7 @@ del {list}[0]
 np.add({array}, 1, out={array})
 {array}.sort()
 {array}['x'] = {i}
+{n} = {array}[1]
 {n} = {array}['y']
 {n} = np.frombuffer({bytes}, 'u1')
 {bytes}[0] = {i} + 40
@@ -106,8 +108,10 @@ def {n}():\n    inner = lambda: {list}.append({i})\n    return inner()
 {n} = lambda: {array}.__iadd__(1)
 {n} = lambda held={a}: held
 {n} = (lambda held: lambda: held.append({i}))({list})
-def maker():\n    count = [{i}]\n    def up():\n        count.append(1)\n    def down():\n        return count\n    return up, down\n{n}, {m} = maker()
-def maker():\n    total = {i}\n    def up():\n        nonlocal total\n        total += 1\n        return total\n    def look(): return total\n    return up, look\n{n}, {m} = maker()
+def maker():\n    count = [{i}]\n    def up():\n        count.append(1)\n    def down():\n        return count
+  \n    return up, down\n{n}, {m} = maker()
+def maker():\n    total = {i}\n    def up():\n        nonlocal total\n        total += 1\n        return total
+  \n    def look(): return total\n    return up, look\n{n}, {m} = maker()
 {function}()
 {function}(); {function}()
 [{function}() for _ in range(2)]
@@ -115,15 +119,17 @@ def maker():\n    total = {i}\n    def up():\n        nonlocal total\n        to
 {function}.mark = {a}
 {function}.__defaults__ = ([{i}],)
 {n} = functools.partial({function}, {i})
-{n} = functools.lru_cache({function})
+{n} = isinstance({function}, type(lambda: 0)) and functools.lru_cache({function})
 {n} = {list}.append
 {bound}({i})
 class {n}:\n    shared = [{i}]\n    def touch(self): self.shared.append({i}); return self
 class {n}:\n    def __init__(self): self.held = []\n    def touch(self): self.held.append({list})
 class {n}:\n    __slots__ = ('held', 'other')\n    def __init__(self): self.held = [{i}]
 class {n}({class}):\n    def touch(self):\n        super().touch()\n        {list}.append({i})
-class {n}:\n    count = 0\n    @classmethod\n    def touch(cls): cls.count += 1\n    @staticmethod\n    def still(): return {i}\n    @property\n    def double(self): return self.count * 2
-@dataclasses.dataclass\nclass {n}:\n    p: int = {i}\n    q: list = dataclasses.field(default_factory=list)\n    def touch(self): self.q.append(self.p)
+class {n}:\n    count = 0\n    @classmethod\n    def touch(cls): cls.count += 1\n    @staticmethod
+  \n    def still(): return {i}\n    @property\n    def double(self): return self.count * 2
+@dataclasses.dataclass\nclass {n}:\n    p: int = {i}\n    q: list = dataclasses.field(default_factory=list)
+  \n    def touch(self): self.q.append(self.p)
 class {n}(enum.Enum):\n    A = {i}\n    B = 'b'
 class {n}(dict):\n    def touch(self): self[{i}] = {i}
 {n} = {class}()
@@ -166,8 +172,13 @@ print({a})
 {list}.append(1); raise ValueError
 """
 
-PREAMBLE = "import collections, copy, dataclasses, enum, functools, os, random\nimport numpy as np\nrandom.seed(1)\nnp.random.seed(1)"
-_TEMPLATES = [line.replace("\\n", "\n") for line in _CELLS.strip().split("\n")]
+PREAMBLE = """
+import collections, copy, dataclasses, enum, functools, os, random
+import numpy as np
+random.seed(1)
+np.random.seed(1)
+"""
+_TEMPLATES = [line.replace("\\n", "\n") for line in _CELLS.strip().replace("\n  ", "").split("\n")]
 
 
 def next_cell(rng: random.Random, namespace: dict[str, Any]) -> str:

@@ -1,15 +1,15 @@
 """A session without a kernel: cells run in a namespace of their own and are saved after each, into a dict.
 
-Runs in a process that has the kernel image's packages; see `in_image` of conftest.py.
+Runs in a process that has the kernel image's packages; see in_image.py. Its imports wait for that too.
 """
 
+import contextlib
 import mmap
 import sys
 import types
 from typing import Any
 
-from kernel_ext.checkpoint.loader import load
-from kernel_ext.checkpoint.saver import Budget, Saver
+from kernel_ext.checkpoint.books import Budget
 
 AMPLE = Budget(seconds=60.0, bytes=1 << 31)
 
@@ -28,6 +28,8 @@ class Session:
     """`store` is {chunk: bytes}; `manifests` are by cell."""
 
     def __init__(self, guard: Any = None, store: dict[str, bytes] | None = None) -> None:
+        from kernel_ext.checkpoint.saver import Saver
+
         self.module = sys.modules["__main__"] = types.ModuleType("__main__")
         self.namespace = vars(self.module)
         self.saver = Saver(self.namespace, tuple, guard or NothingFound())
@@ -39,10 +41,8 @@ class Session:
     def run(self, source: str) -> None:
         """A cell; that it raises is no reason not to save."""
         self.cell += 1
-        try:
+        with contextlib.suppress(Exception):
             exec(compile(source, f"<cell {self.cell}>", "exec"), self.namespace)
-        except Exception:
-            pass
         self.saver.ran(self.cell, source)
 
     def save(self, budget: Budget = AMPLE, stop: Any = lambda: False, **options: Any) -> dict[str, Any]:
@@ -71,6 +71,8 @@ class Session:
 
 def restored(manifest: dict[str, Any], store: dict[str, bytes], guard: Any = None) -> "tuple[Session, dict[str, str]]":
     """Another session that begins with what was saved, and what is lost of it."""
+    from kernel_ext.checkpoint.loader import load
+
     session = Session(guard, dict(store))
 
     def stream(index: int) -> bytes:
