@@ -10,6 +10,8 @@ from kernel_ext.checkpoint.sieve import Sieve
 _DEEPEST = 4  # of archives in archives, and of texts in them
 _MOST_EXPANDED = 4  # times the data, and at least:
 _LEAST_EXPANDED_BYTES = 32 << 20
+_MOST_QUESTIONS = 8  # for pixels in one search: each costs some milliseconds
+_LEAST_KNOWN_BYTES = 1024
 _SMALL_BYTES = 4096
 _TOGETHER_BYTES = 256 << 10
 _LEAST_BYTES = 48  # smaller than any image that shows something
@@ -42,7 +44,13 @@ class _Budget:
 
     def __init__(self, size: int, known: Callable[[bytes], str]) -> None:
         self.bytes = max(_LEAST_EXPANDED_BYTES, _MOST_EXPANDED * size)
-        self.known = known
+        self._known, self._questions = known, _MOST_QUESTIONS
+
+    def known(self, data: bytes) -> str:
+        if len(data) < _LEAST_KNOWN_BYTES or self._questions == 0:
+            return ""
+        self._questions -= 1
+        return self._known(data)
 
     def take(self, data: bytes) -> bytes:
         self.bytes -= len(data)

@@ -11,7 +11,8 @@ _MOST_IMAGES = 64
 _MOST_RUNS = 32_768  # of an image
 _SKETCHED = 1 << 18  # samples of an image, in rows and again in columns
 _LOOK_SIDE = 64
-_BOX = 4  # means of fields (Pillow's Resampling.BOX)
+# Of Pillow's Resampling and Transpose: single lines as they are, means of fields, columns as rows.
+_NEAREST, _BOX, _TRANSPOSED = 0, 4, 5
 _LEAST_VALUES = 512
 _LEAST_PIXELS = 32 * 32
 _LONG = 2048  # of a bytes object in a pickle
@@ -42,8 +43,8 @@ class Taint:
         plain = image if image.mode in ("L", "RGB") else image.convert("F" if image.mode[0] in "IF" else "RGB")
         shown = (plain, plain.convert("L")) if plain.mode == "RGB" else (plain,)
         every = max(1, width * height * len(plain.getbands()) // _SKETCHED)
-        lines = [one.crop((0, y, width, y + 1)) for one in shown for y in range(0, height, every)]
-        lines += [one.crop((x, 0, x + 1, height)) for one in shown for x in range(0, width, every)]
+        lines = [one.resize((width, max(1, height // every)), _NEAREST) for one in shown]
+        lines += [one.resize((max(1, width // every), height), _NEAREST).transpose(_TRANSPOSED) for one in shown]
         small = [one.resize((_LOOK_SIDE, _LOOK_SIDE), _BOX) for one in shown]
         self._waiting.append((small, lines))
 
@@ -61,9 +62,10 @@ class Taint:
         if any(views.alike(numpy, plane, looks) for plane in seen):
             return True
         if array.dtype.kind == "b":
-            return array.ndim == 2 and array.shape in self._sizes and pixels.coherent(array)
+            mask = array.ndim == 2 and array.shape in self._sizes and pixels.coherent(array)
+            return mask and views.alike(numpy, array, looks, views.ALIKE_AS_MASK)
         found = runs.of_array(numpy, array.ravel(order="K"))
-        return int(numpy.isin(found, known, assume_unique=True).sum()) >= runs.ENOUGH
+        return runs.shared(numpy, found, known) >= runs.ENOUGH
 
     def in_bytes(self, data: bytes) -> bool:
         """Whether bytes hold pixels: as they are, as objects of a pickle, as its numbers."""
@@ -76,7 +78,7 @@ class Taint:
         parts = [every[start : start + length] for start, length in self._objects(numpy, every)]
         parts.append(_joined(numpy, _LISTS, data, 2, 1))
         parts.append(_joined(numpy, _TUPLES, data, 8, 1)[: len(data)])
-        floats = [match[0] for match in _FLOATS.finditer(data)]
+        floats = [match[0] for match in _FLOATS.finditer(data)] if data.count(b"G") * 16 > len(data) else []
         if floats:
             parts.append(numpy.frombuffer(b"".join(floats), "u1").reshape(-1, 9)[:, 1:].copy().view(">f8").ravel())
         return any(self.holds(part) for part in parts)
