@@ -120,7 +120,7 @@ def _tiff(head: bytes, data: Bytes, start: int) -> bool:
     first = start + where + (8 if big else 2)
     counted = bytes(data[start + where : first])
     if where < 8 or len(counted) < (8 if big else 2):
-        return False
+        return where >= 8 and _cut(data, start, where)
     count = int.from_bytes(counted, "little" if order == "<" else "big")
     entries = bytes(data[first : first + wide * min(count, 8)])
     if not 2 <= count <= 1000 or len(entries) < wide * min(count, 3):
@@ -166,7 +166,19 @@ def _pnm(head: bytes, data: Bytes, start: int) -> bool:
         return False
     width, height = int(match[2]), int(match[3])
     size = {b"1": 1, b"2": 2, b"3": 6, b"4": 1 / 8, b"5": 1, b"6": 3}[match[1]] * width * height
-    return width >= 8 and height >= 8 and len(data) - start >= size * 0.9
+    if match[1] in b"123" and head[match.end() : match.end() + 64].translate(None, b"0123456789 \t\r\n"):
+        return False
+    return width >= 8 and height >= 8 and (len(data) - start >= size * 0.9 or _cut(data, start, size * 0.9))
+
+
+def _cut(data: Bytes, start: int, needed: float) -> bool:
+    """Whether a pickle says that what begins at `start` is as long as needed, where the data ends sooner: it is seen
+    in chunks."""
+    if start < 9 or len(data) - start >= needed:
+        return False
+    before = bytes(data[start - 9 : start])
+    short, long = int.from_bytes(before[5:], "little"), int.from_bytes(before[1:], "little")
+    return (before[4:5] == b"B" and short >= needed) or (before[:1] in (b"\x8e", b"\x96") and needed <= long < 1 << 40)
 
 
 def _dds(head: bytes, data: Bytes, start: int) -> bool:
@@ -280,7 +292,9 @@ def _digit(head: bytes, data: Bytes, start: int) -> bool:
 
 
 def _netpbm_formats() -> list[Format]:
-    return [Format("image/x-portable-anymap", b"P%c%c" % (kind, end), 0, _pnm) for kind in b"4567" for end in b"\n \r"]
+    return [
+        Format("image/x-portable-anymap", b"P%c%c" % (kind, end), 0, _pnm) for kind in b"1234567Ff" for end in b"\n \r"
+    ]
 
 
 FORMATS = (

@@ -15,7 +15,7 @@ from kernel_ext.checkpoint.taint import Taint
 from kernel_ext.checkpoint.tombstone import Tombstone
 
 _LEAST_BYTES: Final = 64
-_HEAD_ITEMS: Final = 4096
+_HEAD_ITEMS: Final = 1 << 18
 _PIXELS: Final = "pixels"
 _UNSEEN: Final = "it could not be looked at; make it again, without an image in it"
 _PLAIN = frozenset({type(None), bool, float, complex, type, type(len), type(lambda: None)})

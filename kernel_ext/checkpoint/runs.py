@@ -76,7 +76,7 @@ _MOST_STEPS = 4096
 
 def _smooth(numpy: Any, window: Any, stride: int) -> bool:
     """Neighbours are alike, as in pictures: of independent values the left side is twice the right one."""
-    values = window[:_SAMPLED].astype("f4")
+    values = window.astype("f4")
     apart = values[stride:] - values[:-stride]
     return bool(float(numpy.vdot(apart, apart)) < 1.5 * len(values) * float(values.var()))
 

@@ -12,6 +12,7 @@ _MOST_EXPANDED = 4  # times the data, and at least:
 _LEAST_EXPANDED_BYTES = 32 << 20
 _MOST_QUESTIONS = 8  # for pixels in one search: each costs some milliseconds
 _LEAST_KNOWN_BYTES = 1024
+_MOST_SLOW_CHARACTERS = 1 << 17  # of codes that are slow to take back
 _SMALL_BYTES = 4096
 _TOGETHER_BYTES = 256 << 10
 _LEAST_BYTES = 48  # smaller than any image that shows something
@@ -19,18 +20,17 @@ _LEAST_BYTES = 48  # smaller than any image that shows something
 _BY_MARK: dict[bytes, list[formats.Format]] = {}
 for _format in formats.ANYWHERE:
     _BY_MARK.setdefault(_format.mark, []).append(_format)
-_BACKWARDS = {
-    each.mark[::-1]: each
-    for each in formats.ANYWHERE
-    if each.kind in ("image/png", "image/gif", "image/webp", "image/heif", "image/tiff", "image/jpeg")
-}
+_BACKWARDS = {each.mark[::-1]: each for each in formats.ANYWHERE if len(each.mark) >= 4 or each.kind == "image/jpeg"}
 # In a pickle a zero is right before all but short bytes objects: the last of their length's four or eight bytes.
 _BEHIND_LENGTH = {
     b"\0" + head
     for head in (*archives.ZLIB_HEADS, *(each.mark for each in formats.FORMATS if not each.anywhere))
     if head[0] > 1
 }
-_SIEVE = Sieve([*_BY_MARK, *_BACKWARDS, *archives.MARKS, archives.ZIP_MARK, *_BEHIND_LENGTH])
+_AS_BASE64 = (b"iVBORw0KGg", b"/9j/", b"R0lGODdh", b"R0lGODlh", b"UklGR", b"SUkqA", b"TU0AK", b"Z0eXB")
+"""How files begin in base64, for a line of it that stands alone."""
+_OLD_PICKLE = b"c_codecs\nencode"
+_SIEVE = Sieve([*_BY_MARK, *_BACKWARDS, *_AS_BASE64, _OLD_PICKLE, *archives.MARKS, archives.ZIP_MARK, *_BEHIND_LENGTH])
 
 _NUMBERS_OF_PICKLES = re.compile(rb"(?:K[\s\S]){64,}")
 
@@ -90,10 +90,13 @@ def _in_any(pieces: Iterable[bytes], depth: int, budget: _Budget) -> str:
 
 def _read(data: bytes) -> Iterator[bytes]:
     """What the texts in the data stand for."""
+    slow = _MOST_SLOW_CHARACTERS
     for flag, text in texts.stretches(data):
-        yield from texts.decoded(flag, text)
+        yield from texts.decoded(flag, text, slow)
+        slow = max(texts.LEAST_HEAD, slow - len(text))
     yield from texts.escaped(data)
     yield from _numbers(data)
+    yield from texts.wide(data)
     yield from _wide(data)
 
 
@@ -104,7 +107,11 @@ def _marked(data: bytes, depth: int, budget: _Budget) -> str:
                 return format_.kind
         if mark in _BACKWARDS and (kind := _backwards(data, offset, mark)):
             return kind
-        if mark in _BEHIND_LENGTH:
+        if mark in _AS_BASE64 and (kind := formats.beginning(texts.line(data, offset - 6 * (mark == b"Z0eXB")))):
+            return kind
+        if mark == _OLD_PICKLE:
+            inner = texts.old_pickle(data[offset:])
+        elif mark in _BEHIND_LENGTH:
             inner = _pickled(data, offset + 1)
         elif mark == archives.ZIP_MARK:
             named, inner = archives.member(data, offset)

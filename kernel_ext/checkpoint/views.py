@@ -11,7 +11,7 @@ from kernel_ext.checkpoint import pixels
 
 FIELDS = 16
 ALIKE = 0.9
-ALIKE_AS_MASK = 0.55  # what is left of a picture where it was compared with a threshold
+ALIKE_AS_MASK = 0.65  # what is left of a picture where it was compared with a threshold
 _TELLING = 0.03  # of the variance must remain
 _MOST_OF_A_BATCH = 8
 _CROPS = (1.0, 0.875, 0.75)
