@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from kernel_ext.checkpoint import pixels, search
+from kernel_ext.checkpoint import formats, pixels, search
 from kernel_ext.checkpoint.taint import Taint
 from kernel_ext.checkpoint.tombstone import Tombstone
 
@@ -30,7 +30,7 @@ class Guard:
 
     def noted_blob(self, body: bytes) -> None:
         """`Blob.read` brought this."""
-        if search.find(body):
+        if formats.beginning(body):
             self._blobs.add(len(body))
 
     def noted_image(self, image: Any) -> None:

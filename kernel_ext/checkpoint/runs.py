@@ -84,7 +84,7 @@ def _smooth(numpy: Any, window: Any, stride: int) -> bool:
 def of_image(numpy: Any, lines: Any) -> Any:
     """What is remembered of an image: `lines` are its sampled rows and columns, channel by channel, 1-D."""
     levels = _levels(numpy, lines)
-    return numpy.zeros(0, "u8") if levels is None else numpy.unique(_signs(numpy, levels)[0])
+    return numpy.zeros(0, "u8") if levels is None else numpy.sort(_signs(numpy, levels)[0])
 
 
 def of_array(numpy: Any, flat: Any) -> Any:
@@ -105,5 +105,6 @@ def shared(numpy: Any, found: Any, known: Any) -> int:
     """How many different runs are in both; `known` is sorted."""
     if not len(known):
         return 0
+    found = numpy.sort(found)  # looking up what is sorted is ten times as fast
     nearest = known[numpy.searchsorted(known, found).clip(max=len(known) - 1)]
     return len(numpy.unique(found[nearest == found]))

@@ -1,6 +1,5 @@
 """Searches bytes for image files at any offset: as they are, as text, and in what is compressed."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
@@ -20,6 +19,7 @@ _LEAST_BYTES = 48  # smaller than any image that shows something
 _BY_MARK: dict[bytes, list[formats.Format]] = {}
 for _format in formats.ANYWHERE:
     _BY_MARK.setdefault(_format.mark, []).append(_format)
+_TURNED = (b"\xff\xd8\xff", b"GIF8", b"WEBPVP8", b"ftyp", b"qoif")
 _BACKWARDS = {each.mark[::-1]: each for each in formats.ANYWHERE if len(each.mark) >= 4 or each.kind == "image/jpeg"}
 # In a pickle a zero is right before all but short bytes objects: the last of their length's four or eight bytes.
 _BEHIND_LENGTH = {
@@ -31,8 +31,6 @@ _AS_BASE64 = (b"iVBORw0KGg", b"/9j/", b"R0lGODdh", b"R0lGODlh", b"UklGR", b"SUkq
 """How files begin in base64, for a line of it that stands alone."""
 _OLD_PICKLE = b"c_codecs\nencode"
 _SIEVE = Sieve([*_BY_MARK, *_BACKWARDS, *_AS_BASE64, _OLD_PICKLE, *archives.MARKS, archives.ZIP_MARK, *_BEHIND_LENGTH])
-
-_NUMBERS_OF_PICKLES = re.compile(rb"(?:K[\s\S]){64,}")
 
 
 def _nothing(data: bytes) -> str:
@@ -95,7 +93,7 @@ def _read(data: bytes) -> Iterator[bytes]:
         yield from texts.decoded(flag, text, slow)
         slow = max(texts.LEAST_HEAD, slow - len(text))
     yield from texts.escaped(data)
-    yield from _numbers(data)
+    yield from texts.pickled_numbers(data)
     yield from texts.wide(data)
     yield from _wide(data)
 
@@ -143,12 +141,6 @@ def _pickled(data: bytes, start: int) -> bytes:
             if 64 <= length <= len(data) - start:
                 return data[start : start + length]
     return b""
-
-
-def _numbers(data: bytes) -> Iterator[bytes]:
-    """Numbers below 256 in a row in a pickle (BININT1)."""
-    if data.count(b"K") * 16 > len(data):
-        yield b"".join(match[0][1::2] for match in _NUMBERS_OF_PICKLES.finditer(data))
 
 
 def _wide(data: bytes) -> Iterator[bytes]:

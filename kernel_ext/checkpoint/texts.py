@@ -32,6 +32,9 @@ _STRETCHES = {flag: re.compile(b"[%s]{%d,}" % (re.escape(letters), 2 * _BLOCK)) 
 _ESCAPES = b"%=\\\xc2\xc3\xed"
 _IS_ESCAPE = bytes(byte in _ESCAPES for byte in range(256))
 _STEP, _SAMPLES = 11, 96  # a step that shares no factor with the length of an escape
+_IS_NUMBER = bytes(byte == ord("K") for byte in range(256))
+_NUMBERS_OF_PICKLES = re.compile(rb"(?:K[\s\S]){64,}")
+_DENSE_NUMBERS = 24
 _DENSE_ESCAPES = 9  # of the samples
 
 
@@ -139,26 +142,38 @@ def _uuencoded(text: bytes) -> Iterator[bytes]:
         yield b"".join(binascii.a2b_uu(line) for line in lines)
 
 
-def escaped(data: bytes) -> Iterator[bytes]:
-    """Stretches where every eighth byte or so begins an escape, without the escapes."""
+def dense(data: bytes, table: bytes, least: int) -> list[bytes]:
+    """The stretches where so many of _SAMPLES bytes are in the table, with what is beside them."""
     numpy = sys.modules.get("numpy")
     step = _STEP * _SAMPLES
     if numpy is None or len(data) < 4 * step:
-        regions = [data] if sum(data.count(each) for each in _ESCAPES) * 12 > len(data) else []
-    else:
-        sampled = numpy.frombuffer(data, numpy.uint8, len(data) // step * step)[::_STEP]
-        table = numpy.frombuffer(_IS_ESCAPE, numpy.bool_)
-        many = numpy.count_nonzero(table.take(sampled).reshape(-1, _SAMPLES), axis=1) >= _DENSE_ESCAPES
-        rows = numpy.flatnonzero(many).tolist()
-        runs = [[at for _, at in run] for _, run in groupby(enumerate(rows), lambda pair: pair[1] - pair[0])]
-        regions = [data[max(0, run[0] - 1) * step : (run[-1] + 2) * step] for run in runs]
-    for region in regions:
+        wanted = bytes(byte for byte in range(256) if table[byte])
+        count = len(data) - len(data.translate(None, wanted))
+        return [data] if count * _SAMPLES > len(data) * least * 0.8 else []
+    sampled = numpy.frombuffer(data, numpy.uint8, len(data) // step * step)[::_STEP]
+    many = (
+        numpy.count_nonzero(numpy.frombuffer(table, numpy.bool_).take(sampled).reshape(-1, _SAMPLES), axis=1) >= least
+    )
+    rows = numpy.flatnonzero(many).tolist()
+    runs = [[at for _, at in run] for _, run in groupby(enumerate(rows), lambda pair: pair[1] - pair[0])]
+    return [data[max(0, run[0] - 1) * step : (run[-1] + 2) * step] for run in runs]
+
+
+def escaped(data: bytes) -> Iterator[bytes]:
+    """Stretches where every eighth byte or so begins an escape, without the escapes."""
+    for region in dense(data, _IS_ESCAPE, _DENSE_ESCAPES):
         lead = max(_ESCAPES, key=region.count)
         for decode in _UNESCAPE[lead]:
             try:
                 yield decode(region)
             except ValueError:
                 continue
+
+
+def pickled_numbers(data: bytes) -> Iterator[bytes]:
+    """Numbers below 256 in a row in a pickle (BININT1)."""
+    for region in dense(data, _IS_NUMBER, _DENSE_NUMBERS):
+        yield b"".join(match[0][1::2] for match in _NUMBERS_OF_PICKLES.finditer(region))
 
 
 def _from_utf8(region: bytes) -> bytes:

@@ -153,14 +153,25 @@ ORDINARY = {
     "zlib": lambda: zlib.compress(SOURCE.encode()),
     "pickle": lambda: pickle.dumps(records()),
     "signatures of formats": lambda: {
-        "png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff", "gif": [b"GIF87a", b"GIF89a"], "webp": (b"RIFF", b"WEBP"),
-        "tiff": [b"II*\x00", b"MM\x00*"], "heic": b"ftypheic", "pdf": b"%PDF-1.7", "bmp": b"BM", "zip": b"PK\x03\x04",
+        "png": b"\x89PNG\r\n\x1a\n",
+        "jpeg": b"\xff\xd8\xff",
+        "gif": [b"GIF87a", b"GIF89a"],
+        "webp": (b"RIFF", b"WEBP"),
+        "tiff": [b"II*\x00", b"MM\x00*"],
+        "heic": b"ftypheic",
+        "pdf": b"%PDF-1.7",
+        "bmp": b"BM",
+        "zip": b"PK\x03\x04",
     },
     "names of files": lambda: [f"photo_{n}.jpeg" for n in range(3000)] + ["image/png", "data:image/png;base64,"],
     "wave file": lambda: b"RIFF" + b"\x24\x7d\0\0WAVEfmt " + NUMBERS.normal(0, 3000, 16_000).astype("<i2").tobytes(),
     "video box": lambda: b"\0\0\0\x18ftypisom\0\0\2\0isomiso2" + NUMBERS.bytes(10_000),
-    "pdf of text": lambda: b"%PDF-1.4\n1 0 obj\n<< /Type /Page >>\nstream\nBT (words) Tj ET\nendstream\n" + PROSE.encode(),
-    "executable": lambda: Path(np.core._multiarray_umath.__file__ if hasattr(np, "core") else np.__file__).read_bytes()[: 1 << 20],
+    "pdf of text": lambda: (
+        b"%PDF-1.4\n1 0 obj\n<< /Type /Page >>\nstream\nBT (words) Tj ET\nendstream\n" + PROSE.encode()
+    ),
+    "executable": lambda: Path(np.core._multiarray_umath.__file__ if hasattr(np, "core") else np.__file__).read_bytes()[
+        : 1 << 20
+    ],
     "list of integers": lambda: list(range(20_000)),
     "list of small integers": lambda: [CHANCE.randrange(256) for _ in range(20_000)],
     "list of counts": lambda: [min(255, int(CHANCE.expovariate(0.1))) for _ in range(20_000)],
@@ -168,8 +179,15 @@ ORDINARY = {
     "list of lists of counts": lambda: [[CHANCE.randrange(20) for _ in range(50)] for _ in range(100)],
     "points": lambda: [(CHANCE.randrange(256), CHANCE.randrange(256), CHANCE.randrange(256)) for _ in range(5000)],
     "records": records,
-    "sets and queues": lambda: [{1, 2, 3}, frozenset("abc"), collections.deque(range(5000)), collections.Counter(PROSE)],
-    "dates and decimals": lambda: [(datetime.datetime(2026, 1, 1), decimal.Decimal(n) / 7, fractions.Fraction(n, 9)) for n in range(500)],
+    "sets and queues": lambda: [
+        {1, 2, 3},
+        frozenset("abc"),
+        collections.deque(range(5000)),
+        collections.Counter(PROSE),
+    ],
+    "dates and decimals": lambda: [
+        (datetime.datetime(2026, 1, 1), decimal.Decimal(n) / 7, fractions.Fraction(n, 9)) for n in range(500)
+    ],
     "array of numbers": lambda: array.array("d", [CHANCE.random() for _ in range(20_000)]),
     "array of bytes": lambda: array.array("B", NUMBERS.bytes(20_000)),
     "file of text in memory": lambda: io.BytesIO(SOURCE.encode()),
