@@ -19,8 +19,12 @@ _LEAST_BYTES = 48  # smaller than any image that shows something
 _BY_MARK: dict[bytes, list[formats.Format]] = {}
 for _format in formats.ANYWHERE:
     _BY_MARK.setdefault(_format.mark, []).append(_format)
-_TURNED = (b"\xff\xd8\xff", b"GIF8", b"WEBPVP8", b"ftyp", b"qoif")
-_BACKWARDS = {each.mark[::-1]: each for each in formats.ANYWHERE if len(each.mark) >= 4 or each.kind == "image/jpeg"}
+_LETTERS = (b"GIF8", b"WEBPVP8", b"ftyp", b"qoif")
+_BACKWARDS = {
+    each.mark[::-1]: each
+    for each in formats.ANYWHERE
+    if each.mark in (b"\xff\xd8\xff", *_LETTERS) or (len(each.mark) >= 4 and min(each.mark) < 9)
+}
 # In a pickle a zero is right before all but short bytes objects: the last of their length's four or eight bytes.
 _BEHIND_LENGTH = {
     b"\0" + head

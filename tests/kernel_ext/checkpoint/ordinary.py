@@ -186,7 +186,7 @@ ORDINARY = {
         collections.Counter(PROSE),
     ],
     "dates and decimals": lambda: [
-        (datetime.datetime(2026, 1, 1), decimal.Decimal(n) / 7, fractions.Fraction(n, 9)) for n in range(500)
+        (datetime.date(2026, 1, 1), decimal.Decimal(n) / 7, fractions.Fraction(n, 9)) for n in range(500)
     ],
     "array of numbers": lambda: array.array("d", [CHANCE.random() for _ in range(20_000)]),
     "array of bytes": lambda: array.array("B", NUMBERS.bytes(20_000)),
