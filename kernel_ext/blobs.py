@@ -1,10 +1,14 @@
 """Blob handles: bytes in and out of the sandbox without a URL ever entering it."""
 
+from collections.abc import Callable
 from typing import Any
 
 from kernel_ext.channel import attached
 from kernel_ext.errors import ToolError
 from kernel_ext.wire import Kind
+
+on_read: Callable[[bytes], None] | None = None
+"""Is shown what a handle read: who keeps images out of stored state has to know which came in."""
 
 
 class Blob:
@@ -33,7 +37,10 @@ class Blob:
     def read(self) -> bytes:
         """The bytes. Raises ToolError."""
         __tracebackhide__ = True
-        return attached().request(Kind.READ, {"handle": self._id}).body
+        body = attached().request(Kind.READ, {"handle": self._id}).body
+        if on_read is not None:
+            on_read(body)
+        return body
 
     def write(self, data: "bytes | bytearray | memoryview") -> int:
         """Stores `data` and returns its length in bytes. Works once. Raises ToolError."""

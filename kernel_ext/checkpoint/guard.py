@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from kernel_ext.checkpoint import pixels, search
+from kernel_ext.checkpoint import formats, pixels, search
 from kernel_ext.checkpoint.taint import Taint
 from kernel_ext.checkpoint.tombstone import Tombstone
 
 _LEAST_BYTES: Final = 64
-_HEAD_ITEMS: Final = 4096
+_HEAD_ITEMS: Final = 1 << 18
 _PIXELS: Final = "pixels"
 _UNSEEN: Final = "it could not be looked at; make it again, without an image in it"
 _PLAIN = frozenset({type(None), bool, float, complex, type, type(len), type(lambda: None)})
@@ -30,7 +30,7 @@ class Guard:
 
     def noted_blob(self, body: bytes) -> None:
         """`Blob.read` brought this."""
-        if search.find(body):
+        if formats.beginning(body):
             self._blobs.add(len(body))
 
     def noted_image(self, image: Any) -> None:

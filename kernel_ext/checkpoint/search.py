@@ -1,6 +1,5 @@
 """Searches bytes for image files at any offset: as they are, as text, and in what is compressed."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
@@ -10,6 +9,9 @@ from kernel_ext.checkpoint.sieve import Sieve
 _DEEPEST = 4  # of archives in archives, and of texts in them
 _MOST_EXPANDED = 4  # times the data, and at least:
 _LEAST_EXPANDED_BYTES = 32 << 20
+_MOST_QUESTIONS = 8  # for pixels in one search: each costs some milliseconds
+_LEAST_KNOWN_BYTES = 1024
+_MOST_SLOW_CHARACTERS = 1 << 17  # of codes that are slow to take back
 _SMALL_BYTES = 4096
 _TOGETHER_BYTES = 256 << 10
 _LEAST_BYTES = 48  # smaller than any image that shows something
@@ -17,10 +19,11 @@ _LEAST_BYTES = 48  # smaller than any image that shows something
 _BY_MARK: dict[bytes, list[formats.Format]] = {}
 for _format in formats.ANYWHERE:
     _BY_MARK.setdefault(_format.mark, []).append(_format)
+_LETTERS = (b"GIF8", b"WEBPVP8", b"ftyp", b"qoif")
 _BACKWARDS = {
     each.mark[::-1]: each
     for each in formats.ANYWHERE
-    if each.kind in ("image/png", "image/gif", "image/webp", "image/heif", "image/tiff", "image/jpeg")
+    if each.mark in (b"\xff\xd8\xff", *_LETTERS) or (len(each.mark) >= 4 and min(each.mark) < 9)
 }
 # In a pickle a zero is right before all but short bytes objects: the last of their length's four or eight bytes.
 _BEHIND_LENGTH = {
@@ -28,9 +31,10 @@ _BEHIND_LENGTH = {
     for head in (*archives.ZLIB_HEADS, *(each.mark for each in formats.FORMATS if not each.anywhere))
     if head[0] > 1
 }
-_SIEVE = Sieve([*_BY_MARK, *_BACKWARDS, *archives.MARKS, archives.ZIP_MARK, *_BEHIND_LENGTH])
-
-_NUMBERS_OF_PICKLES = re.compile(rb"(?:K[\s\S]){64,}")
+_AS_BASE64 = (b"iVBORw0KGg", b"/9j/", b"R0lGODdh", b"R0lGODlh", b"UklGR", b"SUkqA", b"TU0AK", b"Z0eXB")
+"""How files begin in base64, for a line of it that stands alone."""
+_OLD_PICKLE = b"c_codecs\nencode"
+_SIEVE = Sieve([*_BY_MARK, *_BACKWARDS, *_AS_BASE64, _OLD_PICKLE, *archives.MARKS, archives.ZIP_MARK, *_BEHIND_LENGTH])
 
 
 def _nothing(data: bytes) -> str:
@@ -42,7 +46,13 @@ class _Budget:
 
     def __init__(self, size: int, known: Callable[[bytes], str]) -> None:
         self.bytes = max(_LEAST_EXPANDED_BYTES, _MOST_EXPANDED * size)
-        self.known = known
+        self._known, self._questions = known, _MOST_QUESTIONS
+
+    def known(self, data: bytes) -> str:
+        if len(data) < _LEAST_KNOWN_BYTES or self._questions == 0:
+            return ""
+        self._questions -= 1
+        return self._known(data)
 
     def take(self, data: bytes) -> bytes:
         self.bytes -= len(data)
@@ -82,10 +92,13 @@ def _in_any(pieces: Iterable[bytes], depth: int, budget: _Budget) -> str:
 
 def _read(data: bytes) -> Iterator[bytes]:
     """What the texts in the data stand for."""
+    slow = _MOST_SLOW_CHARACTERS
     for flag, text in texts.stretches(data):
-        yield from texts.decoded(flag, text)
+        yield from texts.decoded(flag, text, slow)
+        slow = max(texts.LEAST_HEAD, slow - len(text))
     yield from texts.escaped(data)
-    yield from _numbers(data)
+    yield from texts.pickled_numbers(data)
+    yield from texts.wide(data)
     yield from _wide(data)
 
 
@@ -96,7 +109,11 @@ def _marked(data: bytes, depth: int, budget: _Budget) -> str:
                 return format_.kind
         if mark in _BACKWARDS and (kind := _backwards(data, offset, mark)):
             return kind
-        if mark in _BEHIND_LENGTH:
+        if mark in _AS_BASE64 and (kind := formats.beginning(texts.line(data, offset - 6 * (mark == b"Z0eXB")))):
+            return kind
+        if mark == _OLD_PICKLE:
+            inner = texts.old_pickle(data[offset:])
+        elif mark in _BEHIND_LENGTH:
             inner = _pickled(data, offset + 1)
         elif mark == archives.ZIP_MARK:
             named, inner = archives.member(data, offset)
@@ -128,12 +145,6 @@ def _pickled(data: bytes, start: int) -> bytes:
             if 64 <= length <= len(data) - start:
                 return data[start : start + length]
     return b""
-
-
-def _numbers(data: bytes) -> Iterator[bytes]:
-    """Numbers below 256 in a row in a pickle (BININT1)."""
-    if data.count(b"K") * 16 > len(data):
-        yield b"".join(match[0][1::2] for match in _NUMBERS_OF_PICKLES.finditer(data))
 
 
 def _wide(data: bytes) -> Iterator[bytes]:

@@ -50,7 +50,6 @@ class Sieve:
         if self._table is None:
             self._table = numpy.zeros(1 << 16, numpy.bool_)
             self._table[list(self._places)] = True
-        every = numpy.frombuffer(data, numpy.uint8)
         pairs = numpy.frombuffer(data, "<u2", len(data) // 2)
         for first in range(0, len(pairs), _WINDOW_BYTES // 2):
             window = pairs[first : first + _WINDOW_BYTES // 2]
@@ -62,14 +61,22 @@ class Sieve:
                         if start >= 0 and data.startswith(mark, start):
                             yield start, mark
             elif where.size:
-                yield from self._compared(numpy, every, where + first, window[where])
+                yield from self._compared(numpy, data, where + first, window[where])
 
-    def _compared(self, numpy: Any, every: Any, where: Any, values: Any) -> Iterator[tuple[int, bytes]]:
+    def _compared(self, numpy: Any, data: bytes, where: Any, values: Any) -> Iterator[tuple[int, bytes]]:
+        every = numpy.frombuffer(data, numpy.uint8)
         order = numpy.argsort(values, kind="stable")
         values, where = values[order], where[order]
         bounds = [0, *(numpy.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]
         for low, high in itertools.pairwise(bounds):
-            for mark, at in self._places[int(values[low])]:
+            places = self._places[int(values[low])]
+            if high - low <= _FEW:
+                for pair in where[low:high].tolist():
+                    for mark, at in places:
+                        if 2 * pair >= at and data.startswith(mark, 2 * pair - at):
+                            yield 2 * pair - at, mark
+                continue
+            for mark, at in places:
                 starts = where[low:high] * 2 - at
                 starts = starts[(starts >= 0) & (starts + len(mark) <= len(every))]
                 for place in (*range(at), *range(at + 2, len(mark))):

@@ -5,26 +5,29 @@ import sys
 from collections import deque
 from typing import Any
 
-from kernel_ext.checkpoint import pixels, runs, views
+from kernel_ext.checkpoint import pixels, runs, texts, views
 
 _MOST_IMAGES = 64
 _MOST_RUNS = 32_768  # of an image
 _SKETCHED = 1 << 18  # samples of an image, in rows and again in columns
 _LOOK_SIDE = 64
-_BOX = 4  # means of fields (Pillow's Resampling.BOX)
+# Of Pillow's Resampling and Transpose: single lines as they are, means of fields, columns as rows.
+_NEAREST, _BOX, _TRANSPOSED = 0, 4, 5
 _LEAST_VALUES = 512
 _LEAST_PIXELS = 32 * 32
 _LONG = 2048  # of a bytes object in a pickle
 
 _LISTS = re.compile(rb"(?:K[\s\S]){32,}")
 _TUPLES = re.compile(rb"(?:K[\s\S]K[\s\S]K[\s\S]\x87\x94){32,}")
+_IS_NUMBER, _IS_FLOAT = (bytes(byte == ord(opcode) for byte in range(256)) for opcode in "KG")
+_MANY_NUMBERS, _MANY_FLOATS = 20, 6  # of the samples of a stretch
 _FLOATS = re.compile(rb"(?:G[\s\S]{8}){64,}")
 
 
 class Taint:
     def __init__(self) -> None:
-        self._waiting: deque[tuple[list[Any], list[Any]]] = deque(maxlen=_MOST_IMAGES)
-        self._looks: deque[Any] = deque(maxlen=_MOST_IMAGES)
+        self._waiting: deque[tuple[tuple[int, int], list[Any], list[Any]]] = deque(maxlen=_MOST_IMAGES)
+        self._looks: deque[tuple[tuple[int, int], Any]] = deque(maxlen=_MOST_IMAGES)
         self._runs: deque[Any] = deque(maxlen=_MOST_IMAGES)
         self._sizes: set[tuple[int, int]] = set()
         self._all: tuple[Any, Any] | None = None
@@ -42,10 +45,10 @@ class Taint:
         plain = image if image.mode in ("L", "RGB") else image.convert("F" if image.mode[0] in "IF" else "RGB")
         shown = (plain, plain.convert("L")) if plain.mode == "RGB" else (plain,)
         every = max(1, width * height * len(plain.getbands()) // _SKETCHED)
-        lines = [one.crop((0, y, width, y + 1)) for one in shown for y in range(0, height, every)]
-        lines += [one.crop((x, 0, x + 1, height)) for one in shown for x in range(0, width, every)]
+        lines = [one.resize((width, max(1, height // every)), _NEAREST) for one in shown]
+        lines += [one.resize((max(1, width // every), height), _NEAREST).transpose(_TRANSPOSED) for one in shown]
         small = [one.resize((_LOOK_SIDE, _LOOK_SIDE), _BOX) for one in shown]
-        self._waiting.append((small, lines))
+        self._waiting.append(((height, width), small, lines))
 
     def holds(self, array: Any) -> bool:
         """Whether an array of numbers derives from an image that was decoded here."""
@@ -61,9 +64,11 @@ class Taint:
         if any(views.alike(numpy, plane, looks) for plane in seen):
             return True
         if array.dtype.kind == "b":
-            return array.ndim == 2 and array.shape in self._sizes and pixels.coherent(array)
+            mask = array.ndim == 2 and array.shape in self._sizes and pixels.coherent(array)
+            of_this_size = [each for size, each in self._looks if size == array.shape]
+            return mask and any(views.alike(numpy, array, each, views.ALIKE_AS_MASK) for each in of_this_size)
         found = runs.of_array(numpy, array.ravel(order="K"))
-        return int(numpy.isin(found, known, assume_unique=True).sum()) >= runs.ENOUGH
+        return runs.shared(numpy, found, known) >= runs.ENOUGH
 
     def in_bytes(self, data: bytes) -> bool:
         """Whether bytes hold pixels: as they are, as objects of a pickle, as its numbers."""
@@ -74,11 +79,12 @@ class Taint:
         if self.holds(every):
             return True
         parts = [every[start : start + length] for start, length in self._objects(numpy, every)]
-        parts.append(_joined(numpy, _LISTS, data, 2, 1))
-        parts.append(_joined(numpy, _TUPLES, data, 8, 1)[: len(data)])
-        floats = [match[0] for match in _FLOATS.finditer(data)]
-        if floats:
-            parts.append(numpy.frombuffer(b"".join(floats), "u1").reshape(-1, 9)[:, 1:].copy().view(">f8").ravel())
+        numbers = b"".join(texts.dense(data, _IS_NUMBER, _MANY_NUMBERS))
+        parts += [_joined(numpy, _LISTS, numbers, 2), _joined(numpy, _TUPLES, numbers, 8)]
+        floats = b"".join(
+            match[0] for each in texts.dense(data, _IS_FLOAT, _MANY_FLOATS) for match in _FLOATS.finditer(each)
+        )
+        parts.append(numpy.frombuffer(floats, "u1").reshape(-1, 9)[:, 1:].copy().view(">f8").ravel())
         return any(self.holds(part) for part in parts)
 
     def in_list(self, items: list[Any]) -> bool:
@@ -105,19 +111,21 @@ class Taint:
 
     def _sketches(self, numpy: Any) -> tuple[Any, Any]:
         while self._waiting:
-            small, lines = self._waiting.popleft()
+            size, small, lines = self._waiting.popleft()
             bands = [numpy.asarray(band) for one in small for band in one.split()]
             rows = numpy.concatenate([numpy.asarray(band).ravel() for line in lines for band in line.split()])
-            self._looks.append(views.of_image(numpy, bands))
+            self._looks.append((size, views.of_image(numpy, bands)))
             known = runs.of_image(numpy, rows)
             self._runs.append(known[:: max(1, len(known) // _MOST_RUNS)])
             self._all = None
         if self._all is None:
-            self._all = numpy.concatenate(list(self._looks)), numpy.unique(numpy.concatenate(list(self._runs)))
+            self._all = (
+                numpy.concatenate([each for _, each in self._looks]),
+                numpy.sort(numpy.concatenate(list(self._runs))),
+            )
         return self._all
 
 
-def _joined(numpy: Any, pattern: "re.Pattern[bytes]", data: bytes, width: int, skipped: int) -> Any:
-    found = b"".join(match[0] for match in pattern.finditer(data)) if data.count(b"K") * 16 > len(data) else b""
-    rows = numpy.frombuffer(found, "u1").reshape(-1, width)
-    return rows[:, skipped:6:2].ravel()
+def _joined(numpy: Any, pattern: "re.Pattern[bytes]", data: bytes, width: int) -> Any:
+    found = b"".join(match[0] for match in pattern.finditer(data))
+    return numpy.frombuffer(found, "u1").reshape(-1, width)[:, 1:6:2].ravel()

@@ -16,7 +16,7 @@ from typing import Any
 
 _BLOCK = 64
 _PROBE = 4
-_HEAD_CHARACTERS = 4096  # of codes that are slow to take back only the head is
+LEAST_HEAD = 4096
 _B64, _NUMBERS, _HEX, _DENSE, _UU = 1, 2, 4, 8, 16
 _ALPHABETS = {
     _B64: b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=\\\r\n",
@@ -32,6 +32,9 @@ _STRETCHES = {flag: re.compile(b"[%s]{%d,}" % (re.escape(letters), 2 * _BLOCK)) 
 _ESCAPES = b"%=\\\xc2\xc3\xed"
 _IS_ESCAPE = bytes(byte in _ESCAPES for byte in range(256))
 _STEP, _SAMPLES = 11, 96  # a step that shares no factor with the length of an escape
+_IS_NUMBER = bytes(byte == ord("K") for byte in range(256))
+_NUMBERS_OF_PICKLES = re.compile(rb"(?:K[\s\S]){64,}")
+_DENSE_NUMBERS = 24
 _DENSE_ESCAPES = 9  # of the samples
 
 
@@ -53,17 +56,21 @@ def stretches(data: bytes) -> Iterator[tuple[int, bytes]]:
         return
     whole = numpy.bitwise_and.reduce(flags.take(blocks[likely]), axis=1)
     for flag in _ALPHABETS:
-        blocks_of_it = likely[(whole & (flag | _NARROWER.get(flag, 0))) == flag]
-        yield from ((flag, text) for text in _joined(numpy, data, blocks_of_it, flag))
+        of_it = (whole & flag) != 0
+        only_it = (whole[of_it] & _NARROWER.get(flag, 0)) == 0
+        yield from ((flag, text) for text in _joined(numpy, data, likely[of_it], only_it, flag))
 
 
-def _joined(numpy: Any, data: bytes, blocks: Any, flag: int) -> Iterator[bytes]:
+def _joined(numpy: Any, data: bytes, blocks: Any, only_it: Any, flag: int) -> Iterator[bytes]:
     """Neighbouring blocks with what of the alphabet is right before and behind them."""
     if not blocks.size:
         return
     breaks = numpy.flatnonzero(numpy.diff(blocks) != 1) + 1
-    for run in numpy.split(blocks, breaks) if breaks.size < 10_000 else ():
-        low, high = int(run[0]) * _BLOCK, (int(run[-1]) + 1) * _BLOCK
+    firsts = numpy.concatenate(([0], breaks))
+    wanted = numpy.logical_or.reduceat(only_it, firsts)
+    lasts = numpy.concatenate((breaks, [len(blocks)])) - 1
+    for first, last in zip(blocks[firsts[wanted]].tolist(), blocks[lasts[wanted]].tolist(), strict=True):
+        low, high = first * _BLOCK, (last + 1) * _BLOCK
         before, behind = data[max(0, low - _BLOCK) : low], data[high : high + _BLOCK]
         letters = _ALPHABETS[flag]
         low -= len(before) - len(before.rstrip(letters))
@@ -72,34 +79,34 @@ def _joined(numpy: Any, data: bytes, blocks: Any, flag: int) -> Iterator[bytes]:
             yield data[low:high]
 
 
-def decoded(flag: int, text: bytes) -> Iterator[bytes]:
-    """What the text may stand for; nothing is sure here."""
+def decoded(flag: int, text: bytes, slow: int) -> Iterator[bytes]:
+    """What the text may stand for; nothing is sure here. Of codes that are slow to take back so many characters."""
     if flag == _B64:
-        yield from _base64_or_hex(text)
+        yield from _base64_or_hex(text, slow)
     elif flag == _NUMBERS:
-        yield _numbers(text)
+        yield _numbers(text[:slow])
     elif flag == _HEX:
         yield from _hex(text.translate(None, b": -\r\n"))
     elif flag == _DENSE:
-        yield from _base85(text)
+        yield from _base85(text[:slow])
     else:
-        yield from _uuencoded(text)
+        yield from _uuencoded(text[:slow])
 
 
-def _base64_or_hex(text: bytes) -> Iterator[bytes]:
+def _base64_or_hex(text: bytes, slow: int) -> Iterator[bytes]:
     plain = text.replace(b"\\r", b"").replace(b"\\n", b"").translate(_URL_SAFE, b"\r\n\\ ").rstrip(b"=")
     if not plain.translate(None, b"0123456789abcdefABCDEF"):
         yield from _hex(plain)
         return
     for skipped in range(4):  # what was before may have ended anywhere in the alphabet
-        rest = plain[skipped:] if skipped == 0 else plain[skipped:_HEAD_CHARACTERS]
+        rest = plain[skipped:] if skipped == 0 else plain[skipped:LEAST_HEAD]
         rest = rest[: len(rest) - (len(rest) % 4 == 1)]
         try:
             yield binascii.a2b_base64(rest + b"=" * (-len(rest) % 4))
         except binascii.Error:
             continue
     if not plain.translate(None, b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"):
-        head = plain[:_HEAD_CHARACTERS]
+        head = plain[:slow]
         yield base64.b32decode(head[: len(head) // 8 * 8])
 
 
@@ -112,12 +119,12 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 def _numbers(text: bytes) -> bytes:
     """Of numbers up to 255 that begin somewhere in the text's head."""
-    values = [int(each) for each in re.findall(rb"\d{1,9}", text[:_HEAD_CHARACTERS])]
+    values = [int(each) for each in re.findall(rb"\d{1,9}", text)]
     return bytes(value if value < 256 else 0 for value in values)
 
 
 def _base85(text: bytes) -> Iterator[bytes]:
-    head = b"".join(text[:_HEAD_CHARACTERS].split())
+    head = b"".join(text.split())
     body = head.removeprefix(b"<~")
     for decode, whole in ((base64.b85decode, head), (base64.a85decode, body)):
         for skipped in (0, 1, 2):
@@ -130,31 +137,43 @@ def _base85(text: bytes) -> Iterator[bytes]:
 
 
 def _uuencoded(text: bytes) -> Iterator[bytes]:
-    lines = [line for line in text[:_HEAD_CHARACTERS].splitlines() if line.startswith(b"M") and len(line) == 61]
+    lines = [line for line in text.splitlines() if line.startswith(b"M") and len(line) == 61]
     if len(lines) > 1:
         yield b"".join(binascii.a2b_uu(line) for line in lines)
 
 
-def escaped(data: bytes) -> Iterator[bytes]:
-    """Stretches where every eighth byte or so begins an escape, without the escapes."""
+def dense(data: bytes, table: bytes, least: int) -> list[bytes]:
+    """The stretches where so many of _SAMPLES bytes are in the table, with what is beside them."""
     numpy = sys.modules.get("numpy")
     step = _STEP * _SAMPLES
     if numpy is None or len(data) < 4 * step:
-        regions = [data] if sum(data.count(each) for each in _ESCAPES) * 12 > len(data) else []
-    else:
-        sampled = numpy.frombuffer(data, numpy.uint8, len(data) // step * step)[::_STEP]
-        table = numpy.frombuffer(_IS_ESCAPE, numpy.bool_)
-        many = numpy.count_nonzero(table.take(sampled).reshape(-1, _SAMPLES), axis=1) >= _DENSE_ESCAPES
-        rows = numpy.flatnonzero(many).tolist()
-        runs = [[at for _, at in run] for _, run in groupby(enumerate(rows), lambda pair: pair[1] - pair[0])]
-        regions = [data[max(0, run[0] - 1) * step : (run[-1] + 2) * step] for run in runs]
-    for region in regions:
+        wanted = bytes(byte for byte in range(256) if table[byte])
+        count = len(data) - len(data.translate(None, wanted))
+        return [data] if count * _SAMPLES > len(data) * least * 0.8 else []
+    sampled = numpy.frombuffer(data, numpy.uint8, len(data) // step * step)[::_STEP]
+    many = (
+        numpy.count_nonzero(numpy.frombuffer(table, numpy.bool_).take(sampled).reshape(-1, _SAMPLES), axis=1) >= least
+    )
+    rows = numpy.flatnonzero(many).tolist()
+    runs = [[at for _, at in run] for _, run in groupby(enumerate(rows), lambda pair: pair[1] - pair[0])]
+    return [data[max(0, run[0] - 1) * step : (run[-1] + 2) * step] for run in runs]
+
+
+def escaped(data: bytes) -> Iterator[bytes]:
+    """Stretches where every eighth byte or so begins an escape, without the escapes."""
+    for region in dense(data, _IS_ESCAPE, _DENSE_ESCAPES):
         lead = max(_ESCAPES, key=region.count)
         for decode in _UNESCAPE[lead]:
             try:
                 yield decode(region)
             except ValueError:
                 continue
+
+
+def pickled_numbers(data: bytes) -> Iterator[bytes]:
+    """Numbers below 256 in a row in a pickle (BININT1)."""
+    for region in dense(data, _IS_NUMBER, _DENSE_NUMBERS):
+        yield b"".join(match[0][1::2] for match in _NUMBERS_OF_PICKLES.finditer(region))
 
 
 def _from_utf8(region: bytes) -> bytes:
@@ -171,10 +190,41 @@ def _from_backslashes(region: bytes) -> bytes:
     return codecs.escape_decode(re.sub(rb"\\(?![\\'\"abfnrtvx0-7\n])|\\$", b"", region))[0]
 
 
+def _from_json(region: bytes) -> bytes:
+    return re.sub(rb"\\u00([0-9a-fA-F]{2})", lambda match: bytes([int(match[1], 16)]), region)
+
+
+def old_pickle(data: bytes) -> bytes:
+    """Bytes in a pickle of the first protocols are a text with a few characters escaped."""
+    return _from_json(data[: 1 << 20])
+
+
+def line(data: bytes, start: int) -> bytes:
+    """What a line of base64 that begins there stands for."""
+    match = re.compile(rb"[A-Za-z0-9+/_-]{44,96}").match(data, max(0, start))
+    return binascii.a2b_base64(match[0][: len(match[0]) // 4 * 4].translate(_URL_SAFE)) if match else b""
+
+
+def wide(data: bytes) -> Iterator[bytes]:
+    """Texts of two bytes a character, one of which is zero."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None or len(data) < 8 * _BLOCK:
+        return
+    blocks = numpy.frombuffer(data, numpy.uint8, len(data) // _BLOCK * _BLOCK).reshape(-1, _BLOCK)
+    for zero in (0, 1):
+        likely = numpy.flatnonzero((blocks[:, zero] == 0) & (blocks[:, 2 + zero] == 0) & (blocks[:, 1 - zero] != 0))
+        rows = blocks[likely]
+        where = likely[~rows[:, zero::2].any(axis=1) & rows[:, 1 - zero :: 2].all(axis=1)]
+        if where.size:
+            yield data[
+                int(where[0]) * _BLOCK - _BLOCK + 1 - zero if where[0] else 1 - zero : (int(where[-1]) + 2) * _BLOCK : 2
+            ]
+
+
 _UNESCAPE: dict[int, tuple[Callable[[bytes], bytes], ...]] = {
     ord("%"): (urllib.parse.unquote_to_bytes,),
     ord("="): (quopri.decodestring,),
-    ord("\\"): (_from_backslashes,),
+    ord("\\"): (_from_backslashes, _from_json),
     0xC2: (_from_utf8,),
     0xC3: (_from_utf8,),
     0xED: (_from_surrogates,),

@@ -3,6 +3,7 @@
 Only what remains without the slow change over the whole picture is compared, so that no two ramps are alike.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from kernel_ext.checkpoint import pixels
 
 FIELDS = 16
 ALIKE = 0.9
+ALIKE_AS_MASK = 0.65  # what is left of a picture where it was compared with a threshold
 _TELLING = 0.03  # of the variance must remain
 _MOST_OF_A_BATCH = 8
 _CROPS = (1.0, 0.875, 0.75)
@@ -25,6 +27,7 @@ def _means(numpy: Any, plane: Any) -> Any:
     return sums / numpy.outer(numpy.diff(rows), numpy.diff(columns))
 
 
+@functools.cache
 def _basis(numpy: Any) -> Any:
     """An orthonormal basis of all that changes slowly: to the second power of place."""
     place = numpy.linspace(-1, 1, FIELDS)
@@ -58,12 +61,12 @@ def of_image(numpy: Any, planes: Any) -> Any:
     return numpy.array(found, "f4").reshape(-1, FIELDS * FIELDS)
 
 
-def alike(numpy: Any, plane: Any, looks: Any) -> bool:
+def alike(numpy: Any, plane: Any, looks: Any, least: float = ALIKE) -> bool:
     one = look(numpy, plane)
-    if one is None:
+    if one is None or not len(looks):
         return False
     turned = [numpy.rot90(each, turn).ravel() for each in (one, one.T) for turn in range(4)]
-    return float(numpy.abs(looks @ numpy.array(turned, "f4").T).max()) >= ALIKE
+    return float(numpy.abs(looks @ numpy.array(turned, "f4").T).max()) >= least
 
 
 def planes(array: Any, sizes: set[tuple[int, int]]) -> Iterator[Any]:

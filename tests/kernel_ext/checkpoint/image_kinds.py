@@ -1,4 +1,4 @@
-"""Images in every container format: by Pillow where it writes one, else put together here after the format's definition.
+"""Images in every container format: by Pillow where it writes one, else put together here after its definition.
 
 Runs where numpy and Pillow are (the kernel's packages). TUNED kinds were looked at while the guard was made; HELD_OUT
 kinds were not.
