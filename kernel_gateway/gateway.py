@@ -70,7 +70,7 @@ class Gateway:
         self._turns = Turns(
             settings.answer_ttl_seconds, settings.max_answers, settings.max_answer_bytes, services.clock
         )
-        self._cells = Cells(self._turns, permits, queue, self._session, self._open, self._close)
+        self._cells = Cells(self._turns, permits, queue, self._session, self.open_session, self.end_session)
         self._reaper: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
@@ -91,7 +91,7 @@ class Gateway:
             self._reaper.cancel()
         await self._turns.close()
         for session in self._places:
-            await self._close(session, "shutdown")
+            await self.end_session(session, "shutdown")
 
     def ready(self) -> tuple[bool, list[str]]:
         """Whether the service keeps its promises, and where not; then what does no harm, but should be known."""
@@ -180,7 +180,7 @@ class Gateway:
         """Without a cell: it may read, and what the `wanted` flags hand on. Raises GatewayError denied, limited."""
         with self._asked(principal, "create"):
             given = delegate(principal, wanted, self._usable.roles.flags, self._usable.reading)
-            session = self._open(given.principal, "create")
+            session = self.open_session(given.principal, "create")
         for flag in given.granted:
             self._journal.record(SessionDelegated(**self._who(session), flag=flag))
         await self._queue.note_agent(principal)
@@ -226,7 +226,7 @@ class Gateway:
     async def close_session(self, principal: Principal, session_id: str) -> None:
         with self._asked(principal, "delete", session_id):
             session = self._session(principal, session_id)
-        await self._close(session, "closed")
+        await self.end_session(session, "closed")
         await self._journal.flush()
 
     @contextmanager
@@ -257,12 +257,12 @@ class Gateway:
             raise GatewayError("not_found", f"no session `{session_id[:80]}`: {what}")
         return session
 
-    def _open(self, principal: Principal, reason: str = "execute") -> Session:
-        session = self._places.open(principal)
+    def open_session(self, principal: Principal, reason: str = "execute", services: Services | None = None) -> Session:
+        session = self._places.open(principal, services)
         self._journal.record(SessionOpened(**self._who(session), reason=reason))
         return session
 
-    async def _close(self, session: Session, reason: str) -> None:
+    async def end_session(self, session: Session, reason: str) -> None:
         if not self._places.give_back(session):
             return  # somebody else is closing it already
         self._services.broker.forget_session(session.id)
@@ -295,6 +295,6 @@ class Gateway:
                 is_waited_for = self._queue.waits_in(session.id)  # a person may take longer than an idle session has
                 if session.state == "idle" and session.used_at < oldest and not is_waited_for:
                     try:
-                        await self._close(session, "expired")
+                        await self.end_session(session, "expired")
                     except Exception as error:
                         log.error("closing an idle session failed: %s", places(error))

@@ -43,7 +43,7 @@ class Cell:
     kind, `tally` what they used and reserved. A call has its place among the records from its start, so that they
     stand in the order in which the cell asked, whichever ends first. `origin` is where the caller named the request:
     then the keys of its mutations come from it, else from the cell. `author` is agent or person, `parent_id` the cell
-    whose state it begins with.
+    whose state it begins with. `asks_every_change` where nobody has agreed to it as a whole.
     """
 
     principal: Principal
@@ -62,6 +62,7 @@ class Cell:
     is_shared: bool = False
     ask: Ask | None = None
     unanswered: list[str] = field(default_factory=list)
+    asks_every_change: bool = False
     author: str = "agent"
     parent_id: str = ""
     _made: dict[str, int] = field(default_factory=dict, repr=False)
@@ -83,7 +84,8 @@ class Cell:
         return self.approver if covers else ""
 
     def asks_each(self, operation: Operation) -> bool:
-        return self.approver != "auto" and self.is_shared and operation.effect is not Effect.READ
+        is_unsure = self.asks_every_change or (self.approver != "auto" and self.is_shared)
+        return is_unsure and operation.effect is not Effect.READ
 
     def take(self, operation: Operation) -> None:
         """Counts one call against the plan. Raises GatewayError plan_exceeded."""

@@ -39,8 +39,8 @@ class Places:
         """Whether it was the caller's, and closed not long ago."""
         return self._closed.get(session_id) == principal.identity
 
-    def open(self, principal: Principal) -> Session:
-        """Raises ExceededError where there is no place."""
+    def open(self, principal: Principal, services: Services | None = None) -> Session:
+        """With `services` of its own, or those of all. Raises ExceededError where there is no place."""
         mine = self.of(principal)
         if len(mine) >= self._settings.max_sessions_per_principal:
             first = min(mine, key=lambda session: session.used_at)
@@ -58,7 +58,7 @@ class Places:
                 quota=self._settings.max_sessions,
                 retry_after=self._expires_in(min(self._open.values(), key=lambda session: session.used_at)),
             )
-        session = Session(self._services.new_id("ses"), principal, self._services, self._settings)
+        session = Session(self._services.new_id("ses"), principal, services or self._services, self._settings)
         self.take(session)
         return session
 

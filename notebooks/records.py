@@ -1,0 +1,46 @@
+"""What the owner's session store still holds of a cell's calls: which were done, and what they were answered with."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from kernel_gateway.limits.effects import ANSWER, Effects
+from kernel_gateway.store.vault import Vault
+
+
+class Records(Protocol):
+    """`ordinal` numbers identical calls of one cell, from 1."""
+
+    async def answer(
+        self, session_id: str, cell_id: str, operation: str, argument_digest: str, ordinal: int
+    ) -> bytes | None: ...
+
+    async def was_done(
+        self, session_id: str, cell_id: str, operation: str, argument_digest: str, ordinal: int
+    ) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EffectRecords:
+    """Of mutations: their rows within the retention, and their answers while their session lives."""
+
+    effects: Effects
+    vault: Vault
+
+    async def answer(
+        self, session_id: str, cell_id: str, operation: str, argument_digest: str, ordinal: int
+    ) -> bytes | None:
+        key = await self._key(session_id, cell_id, operation, argument_digest, ordinal)
+        return None if key is None else await self.vault.get(session_id, ANSWER, key)
+
+    async def was_done(self, session_id: str, cell_id: str, operation: str, argument_digest: str, ordinal: int) -> bool:
+        return await self._key(session_id, cell_id, operation, argument_digest, ordinal) is not None
+
+    async def _key(
+        self, session_id: str, cell_id: str, operation: str, argument_digest: str, ordinal: int
+    ) -> str | None:
+        done = [
+            effect.key
+            for effect in await self.effects.done_in(session_id, cell_id)
+            if (effect.operation, effect.arguments) == (operation, argument_digest)
+        ]
+        return done[ordinal - 1] if ordinal <= len(done) else None
