@@ -55,7 +55,7 @@ def main() -> None:
     threading.setprofile(note)
     sys.setprofile(note)
     reseed()
-    start.serve(app, sockets, kernel.detach())
+    start.serve(app, sockets, kernel.detach(), -1)
 
 
 def listening(folder: Path) -> dict[str, int]:

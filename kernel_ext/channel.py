@@ -19,7 +19,7 @@ from kernel_ext.wire import MAX_ID, Decoder, Kind, Limits, Message, WireError, e
 
 # A gateway answer may carry a whole blob, and the gateway is trusted: the bounds only keep a bug from eating the heap.
 _FROM_GATEWAY = Limits(max_head_bytes=16 * 1024 * 1024, max_head_values=16 * 1024 * 1024)
-_ACCEPTS = frozenset({Kind.CLAIM, Kind.RESULT, Kind.ERROR})
+_ACCEPTS = frozenset({Kind.CLAIM, Kind.RESULT, Kind.ERROR, Kind.SAVE, Kind.YIELD, Kind.LOAD})
 _READ_BYTES = 256 * 1024
 
 

@@ -15,6 +15,7 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.utils import _async_in_context
 from traitlets import Float, Type
 
+from kernel_ext.keeping import Keeper
 from kernel_ext.rest import Rest
 from kernel_ext.shell import AgentShell
 
@@ -47,6 +48,7 @@ class AgentKernel(IPythonKernel):  # type: ignore[misc]
 
     implementation = "agent-kernel"
     rest: Rest | None = None
+    keeper: Keeper | None = None
     shell_class = Type(AgentShell)
     # A pause before every reply, for clients that stop listening at the reply; the gateway listens until idle.
     _execute_sleep = Float(0.0)
@@ -84,6 +86,8 @@ class AgentKernel(IPythonKernel):  # type: ignore[misc]
             content = {"status": "error", "ename": "KeyboardInterrupt", "evalue": "", "traceback": []}
             self.session.send(stream, "execute_reply", content, parent, ident=ident)
         finally:
+            if self.keeper is not None and (code := parent["content"].get("code")):
+                self.keeper.ran(after - 1, code)
             if self.rest is not None:
                 self.rest.soon()
 

@@ -1,7 +1,7 @@
 """The warmed process that kernels are forked from.
 
 Its law: exactly one thread, no secret, no descriptor but its own, and it is confined itself. A request carries six
-sockets and nothing else; what identifies a session comes to the child later, over the child's own channel.
+sockets, a file and nothing else; what identifies a session comes to the child later, over the child's own channel.
 
 Started with one argument, JSON: {"control": fd, "preload": [module, ...], "plan": the children's confinement,
 "filter": hex of the template's own system call filter, or ""}.
@@ -100,8 +100,8 @@ class Template:
             confine.give_up(plan)
             reseed()
             gc.enable()
-            channel = fds.pop("channel")
-            serve(self._app, fds, channel)
+            channel, memory = fds.pop("channel"), fds.pop("memory")
+            serve(self._app, fds, channel, memory)
         except BaseException:
             traceback.print_exc(file=sys.__stderr__)
             os._exit(1)

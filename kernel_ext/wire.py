@@ -37,6 +37,12 @@ class Kind(IntEnum):
     WRITE = 7  # kernel -> gateway  {"handle"} + body
     RESULT = 8  # gateway -> kernel  {"value"} [+ body], under the id of the request
     ERROR = 9  # gateway -> kernel  {"code", "message", "retry_after"?}, under its id; ends an answer that is half sent
+    SAVE = 10  # gateway -> kernel  {"cell", "seconds", "bytes", "everything"}: write down what is there after that cell
+    YIELD = 11  # gateway -> kernel  {}: a cell waits, so stop saving
+    CHUNKS = 12  # kernel -> gateway  {"chunks": [[name, bytes], ...]} + body: those, one after the other
+    SAVED = 13  # kernel -> gateway  {"cell", "chunks", "manifest": bytes} + body: the end; or {"cell", "stopped"}
+    LOAD = 14  # gateway -> kernel  see kernel_ext/keeping.py, + body or what the memory file holds
+    LOADED = 15  # kernel -> gateway  {"lost": {variable: reason}}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import catalog.__main__ as catalog_commands
-from kernel_gateway import __version__, auditing, commands, operating, policy_commands
+from kernel_gateway import __version__, auditing, commands, key_commands, operating, policy_commands
 from kernel_gateway.audit import logs
 from kernel_gateway.audit.observation_settings import LogSettings
 from kernel_gateway.config import environment, load
@@ -162,6 +162,9 @@ def _parser() -> argparse.ArgumentParser:
     command("config", commands.config, "print the effective settings, secrets masked")
     audit = every.add_parser("audit", help="verify the ledger, export its signed head, erase a person from it")
     _audit(command, audit.add_subparsers(required=True, metavar="COMMAND", help="which of these"))
+    keys = every.add_parser("keys", help="change the key that wraps the keys of sessions")
+    verbs = keys.add_subparsers(required=True, metavar="COMMAND", help="rotate")
+    command("rotate", key_commands.rotate, "wrap every stored key by a new one; the service must not run", verbs)
     every.add_parser("catalog", help="search, lint, show or review the operations", add_help=False)
     return parser
 

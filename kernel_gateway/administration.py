@@ -154,7 +154,7 @@ class Administration:
     def _halt(self) -> None:
         for session in self._gateway.live():
             if session not in self._halting and (reason := session.refusal()):
-                task = asyncio.create_task(session.halt(reason, self._grace_seconds), name=f"halt-{session.id}")
+                task = asyncio.create_task(session.seat.halt(reason, self._grace_seconds), name=f"halt-{session.id}")
                 self._halting[session] = task
                 task.add_done_callback(partial(self._halted, session))
 

@@ -58,18 +58,22 @@ from kernel_gateway.policy.usable import Usable
 from kernel_gateway.reloading import Reloader
 from kernel_gateway.sandbox.images import present_digest
 from kernel_gateway.served import Served, compiler_of
+from kernel_gateway.sessions.durable import Durable, anchor
 from kernel_gateway.sessions.manifests import manifests
 from kernel_gateway.sessions.pausing import Pausing
-from kernel_gateway.sessions.session import Services
+from kernel_gateway.sessions.register import Register
+from kernel_gateway.sessions.services import Services
 from kernel_gateway.sessions.sources import Sources
+from kernel_gateway.sessions.trail import Trail
 from kernel_gateway.settings import Settings
+from kernel_gateway.store.checkpoints import Checkpoints
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
 from kernel_gateway.store.lives import Lives
 from kernel_gateway.store.vault import Vault
 from kernel_gateway.upstreams.asker import signer
 from kernel_gateway.upstreams.http import connect
-from notebooks.records import EffectRecords
+from notebooks.records import KeptRecords
 from notebooks.replay import Replays
 
 
@@ -96,7 +100,7 @@ class App:
             self.gateway,
             principal_of,
             settings.mcp,
-            session_idle_seconds=settings.sessions.idle_seconds,
+            session_idle_seconds=settings.sessions.ttl_seconds,
             unsafe=self.unsafe,
             extensions=[tasks],
             state_security=sealing(self._state_key),
@@ -158,8 +162,10 @@ async def running(
     warning = unsafe_warning(settings) if unsafe else ""
     check_launcher(settings, unsafe=unsafe)  # said now, not to the first caller
     async with AsyncExitStack() as stack:
-        keys = Keys(settings.store.folder)
         store = settings.store
+        store.refuse_old_place()
+        keys = Keys(store.keys)
+        stack.enter_context(keys.held())
         lives = Lives(store.folder)
         stack.callback(lives.close)
         database = Database(
@@ -206,6 +212,7 @@ async def running(
             max_per_session=limits.max_handles_per_session,
         )
         vault = Vault(database, keys)
+        register = Register(vault, lives.are_elsewhere)
         effects = Effects(database, vault, clock, limits.effect_retention_seconds, lives.are_elsewhere)
         counted = meter(limits, database, clock, lambda kind: in_force().per_minute(kind))
         stack.push_async_callback(counted.close)
@@ -213,7 +220,7 @@ async def running(
         broker = Broker(
             usable, authorizer, upstreams, handles, journal, redactor, limits, counted, secret, clock, effects=effects
         )
-        await broker.recover()
+        await broker.recover(await register.ids())
 
         shares = Shares(settings.kernels)
 
@@ -243,6 +250,20 @@ async def running(
         stack.push_async_callback(queue.close)
         switch.subscribe(queue.void_soon)
         sources = Sources(vault, redactor.redact, settings.sessions.source)
+        checkpoints = Checkpoints(
+            database, keys, store.chunks, store.checkpoints, survives_power_loss=store.survives_power_loss
+        )
+        stack.push_async_callback(checkpoints.close)
+        durable = Durable(
+            checkpoints,
+            register,
+            sources,
+            Trail(vault),
+            anchor=partial(anchor, journal),
+            image=lambda: present_digest(settings.sandbox.image),
+            catalog=usable.catalog.digest,
+            settings=settings.sessions,
+        )
         services = Services(
             take_kernel=pool.take,
             manifest=manifests(usable),
@@ -255,6 +276,7 @@ async def running(
             new_id=new_id,
             keep_source=sources.keep,
             pausing=Pausing(queue, settings.approvals, redactor.redact, digest),
+            durable=durable,
         )
         max_calls, mac_key = limits.max_calls_per_cell, keys.secret("approvals")
         permits = Permits(
@@ -274,7 +296,7 @@ async def running(
             notices=lambda: reloader.notices() + queue.notices(),
         )
         await gateway.start()
-        await sources.recover(lives.are_elsewhere)
+        await sources.recover(lambda each: gateway.has(each) or lives.are_elsewhere(each))
         lives.keep(session.id for session in gateway.live())
         stack.push_async_callback(gateway.close)
         explainer = Explainer(served.catalog, served.roles, lambda: policies.current, hosts, switch)
@@ -295,7 +317,7 @@ async def running(
             _at_any_rate,
             lambda error, who: refusals.count(error, "admin", who),
         )
-        stdio, records = settings.auth.stdio, EffectRecords(effects, vault)
+        stdio, records = settings.auth.stdio, KeptRecords(effects, vault, Trail(vault))
         replays = Replays(gateway, services, sources, journal, records, reachable, settings.sessions, stdio, secret)
         await stack.enter_async_context(
             administered(store.folder, door, operators, gateway, stdio.organisation, replays)

@@ -152,7 +152,7 @@ async def _database(settings: Settings, *, read_only: bool = False) -> AsyncIter
     store = settings.store
     if isinstance(store.database, Path) and not store.database.exists():
         raise ConfigError(f"there is no ledger at `{store.database}`; name the service's folder in `store.folder`")
-    keys = Keys(store.folder)
+    keys = Keys(store.keys)
     if not keys.has("ledger"):  # made here, it would pass for a first start's
         raise ConfigError(NO_LEDGER)
     database = Database(store.database, busy_timeout_seconds=store.busy_timeout_seconds, read_only=read_only)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from kernel_gateway.approvals.queue import Queue
@@ -17,7 +18,8 @@ from kernel_gateway.sessions.turns import Key, Progress, Stop, Turn, Turns
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """`find(principal, id)` and `open(principal)` give a session or raise GatewayError; `close(session, reason)`."""
+    """`find(principal, id)` and `open(principal)` give a session or raise GatewayError; `close(session, reason)`;
+    `room(session)` is a context in which it may have a kernel; `fork(principal, session, at)` gives a new one."""
 
     turns: Turns
     permits: Permits
@@ -25,6 +27,8 @@ class Cells:
     find: Callable[[Principal, str], Session]
     open: Callable[[Principal], Session]
     close: Callable[[Session, str], Awaitable[None]]
+    room: Callable[[Session], AbstractAsyncContextManager[None]]
+    fork: Callable[[Principal, Session, int], Awaitable[Session]]
 
     async def execute(
         self, principal: Principal, request: ExecuteRequest, on_progress: Progress | None, *, detach_on_cancel: bool
@@ -70,6 +74,8 @@ class Cells:
         if request.approval_token and not session_id:
             raise refusal("approval_session")
         session = self.find(principal, session_id) if session_id else None
+        if request.fork_from_cell and session is not None:
+            return await self._begin_fork(principal, request, digest, session)
         if session is not None:
             principal = together(principal, session.owner)
         found = await self.permits.read(principal, request, session)
@@ -93,12 +99,39 @@ class Cells:
             await self.close(session, "unused")
         return turn or self._begun(principal, request, digest, session, permit)
 
+    async def _begin_fork(
+        self, principal: Principal, request: ExecuteRequest, digest: bytes, parent: Session
+    ) -> Turn | ExecuteResult:
+        """In a new session, which is told with the answer whatever that is."""
+        child = await self.fork(principal, parent, request.fork_from_cell)
+        forked = replace(request, session_id=child.id, fork_from_cell=0)
+        try:
+            principal = together(principal, child.owner)
+            found = await self.permits.read(principal, forked, child)
+            if isinstance(found, ExecuteResult):
+                return found
+            permit = await self.permits.admit(principal, forked, child, found)
+            if isinstance(permit, ExecuteResult):
+                return permit
+            turn = self._repeated(principal, request, digest)  # begun by another while this one was admitted
+        except BaseException:
+            await self.close(child, "unused")
+            raise
+        if turn is not None:
+            await self.close(child, "unused")
+            return turn
+        turn = self._begun(principal, forked, digest, child, permit)
+        if request.request_id:
+            self.turns.name(turn, _key(principal, request.session_id, request.request_id))
+        return turn
+
     def _begun(
         self, principal: Principal, request: ExecuteRequest, digest: bytes, session: Session, permit: Permit
     ) -> Turn:
         async def run(_: Stop) -> ExecuteResult:
             try:
-                return await session.execute(request, turn, lambda: self.permits.redeem(permit, request, session))
+                async with self.room(session):
+                    return await session.execute(request, turn, lambda: self.permits.redeem(permit, request, session))
             finally:
                 if session.cells == 0 and not request.session_id:  # it never had a kernel, and nobody knows its id
                     await self.close(session, "unused")

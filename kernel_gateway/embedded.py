@@ -37,7 +37,7 @@ def _own_world_folder(settings: Settings) -> Iterator[Path]:
 @asynccontextmanager
 async def embedded_world(settings: Settings) -> AsyncIterator[tuple[World, Settings]]:
     """The reference world in this process, and `settings` with it as issuer, upstream, stdio caller's rights."""
-    keys = Keys(settings.store.folder)
+    keys = Keys(settings.store.keys)
     asker_key = keys.signing().public_key()
     with _own_world_folder(settings) as folder:
         world = World(folder, audience=settings.auth.audience, asker_key=asker_key)

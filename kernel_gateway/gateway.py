@@ -1,7 +1,5 @@
 """The OUTER DOOR: search and execute for a verified principal, and the sessions it owns. Every front end uses it."""
 
-import asyncio
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,11 +9,12 @@ from kernel_gateway.approvals.pending import Pending
 from kernel_gateway.approvals.queue import Queue
 from kernel_gateway.audit.events import Searched, SessionClosed, SessionDelegated, SessionOpened, SourceShown
 from kernel_gateway.audit.journal import Journal
+from kernel_gateway.audit.lifecycle import SessionHibernated
 from kernel_gateway.audit.refusals import Refusals
 from kernel_gateway.auth.delegation import delegate, opener
 from kernel_gateway.auth.principal import Principal
+from kernel_gateway.branches import Branches
 from kernel_gateway.cells import Cells
-from kernel_gateway.crash import places
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.limits.meter import Meter
 from kernel_gateway.permits import Permits, at_the_door
@@ -25,13 +24,13 @@ from kernel_gateway.search import SearchAnswer, answer
 from kernel_gateway.sessions.checks import check
 from kernel_gateway.sessions.places import Places
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
-from kernel_gateway.sessions.session import Services, Session
+from kernel_gateway.sessions.services import Services
+from kernel_gateway.sessions.session import Session
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.sessions.sources import Sources
 from kernel_gateway.sessions.summary import summary
 from kernel_gateway.sessions.turns import Progress, Turns
-
-log = logging.getLogger(__name__)
+from kernel_gateway.upkeep import Upkeep
 
 SCOPES = {
     "search": "kernel.search",
@@ -70,34 +69,51 @@ class Gateway:
         self._turns = Turns(
             settings.answer_ttl_seconds, settings.max_answers, settings.max_answer_bytes, services.clock
         )
-        self._cells = Cells(self._turns, permits, queue, self._session, self.open_session, self.end_session)
-        self._reaper: asyncio.Task[None] | None = None
+        self._branches = Branches(self._places, services, settings, queue)
+        self._cells = Cells(
+            self._turns,
+            permits,
+            queue,
+            self._session,
+            self.open_session,
+            self.end_session,
+            self._places.room,
+            self._branches.fork,
+        )
+        self._upkeep = Upkeep(self._places, queue, self._turns, settings, services.clock, self._rest, self.end_session)
 
     def __repr__(self) -> str:
         return f"<Gateway {len(self._places)} sessions, {self._turns!r}>"
 
     async def start(self) -> None:
-        """Sessions come back where a question about their first cell waits: they had no kernel to lose."""
+        """Sessions come back as they were; also one that has only a question about its first cell, which waits."""
+        durable = self._services.durable
+        for session_id, life in (await durable.register.all() if durable is not None else {}).items():
+            self._places.take(Session(session_id, life.owner, self._services, self._settings, life))
         for pending in await self._queue.start():
-            session = Session(pending.terms.session, pending.asker, self._services, self._settings)
+            session = self._places.get(pending.terms.session) or Session(
+                pending.terms.session, pending.asker, self._services, self._settings
+            )
             if pending.terms.state == session.version:
                 self._places.take(session)
             else:
                 await self._queue.void(session.id)
-        self._reaper = asyncio.create_task(self._reap(), name="session-reaper")
+        self._upkeep.start()
 
     async def close(self) -> None:
-        if self._reaper is not None:
-            self._reaper.cancel()
+        self._upkeep.stop()
         await self._turns.close()
         for session in self._places:
-            await self.end_session(session, "shutdown")
+            if self._services.durable is None or not session.cells:
+                await self.end_session(session, "shutdown")
+            else:
+                await self._rest(session, "shutdown")
 
     def ready(self) -> tuple[bool, list[str]]:
         """Whether the service keeps its promises, and where not; then what does no harm, but should be known."""
         reasons = []
-        if self._reaper is None or self._reaper.done():
-            reasons.append("the session reaper is not running")
+        if not self._upkeep.is_running:
+            reasons.append("the upkeep of sessions is not running")
         if self._journal.is_failing:
             reasons.append("the journal cannot be written")
         if off := self._services.switch.refuses():
@@ -111,6 +127,10 @@ class Gateway:
     async def admit(self, principal: Principal) -> None:
         """One HTTP request of a caller, whatever it is for. Raises GatewayError limited | disabled."""
         await self._meter.admit("request", principal)
+
+    def has(self, session_id: str) -> bool:
+        """Whoever's it is."""
+        return self._places.get(session_id) is not None
 
     def live(self) -> list[Session]:
         """Everybody's open sessions."""
@@ -218,10 +238,21 @@ class Gateway:
         await self._journal.flush()
         return shown
 
+    async def fork(self, principal: Principal, session_id: str, at: int, *, in_place: bool = False) -> dict[str, Any]:
+        """Goes on after cell `at`: in a new session, or in this one.
+
+        Raises GatewayError invalid, not_available, limited, busy.
+        """
+        with self._asked(principal, "execute", session_id):
+            session = self._session(principal, session_id)
+        child = await (self._branches.go_back if in_place else self._branches.fork)(principal, session, at)
+        await self._journal.flush()
+        return summary(child)
+
     async def interrupt(self, principal: Principal, session_id: str) -> bool:
         """False where no cell runs."""
         with self._asked(principal, "interrupt", session_id):
-            return self._session(principal, session_id).interrupt()
+            return self._session(principal, session_id).seat.interrupt()
 
     async def close_session(self, principal: Principal, session_id: str) -> None:
         with self._asked(principal, "delete", session_id):
@@ -270,9 +301,18 @@ class Gateway:
         try:
             await session.close()
         finally:
+            if self._services.durable is not None:
+                await self._services.durable.forget(session.id)
             await self._services.broker.shred_session(session.id)
             if reason != "shutdown":  # what still waits then is there after a restart
                 await self._queue.void(session.id)
+
+    async def _rest(self, session: Session, reason: str) -> None:
+        """Its kernel goes, the session stays."""
+        if await session.hibernate():
+            self._journal.record(SessionHibernated(**self._who(session), reason=reason))
+        elif reason == "shutdown":  # busy, or it cannot be saved: what is committed comes back
+            await session.close()
 
     def _who(self, session: Session) -> dict[str, Any]:
         owner = session.owner
@@ -283,18 +323,3 @@ class Gateway:
             "client": owner.client,
             "session_id": session.id,
         }
-
-    async def _reap(self) -> None:
-        """Closes what nobody used for long, and forgets expired answers."""
-        while True:
-            await asyncio.sleep(self._settings.reap_interval_seconds)
-            self._turns.forget_expired()
-            await self._queue.forget_expired()
-            oldest = self._services.clock() - self._settings.idle_seconds
-            for session in self._places:
-                is_waited_for = self._queue.waits_in(session.id)  # a person may take longer than an idle session has
-                if session.state == "idle" and session.used_at < oldest and not is_waited_for:
-                    try:
-                        await self.end_session(session, "expired")
-                    except Exception as error:
-                        log.error("closing an idle session failed: %s", places(error))

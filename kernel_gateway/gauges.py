@@ -10,8 +10,9 @@ from kernel_gateway.settings import Settings
 
 def measure(metrics: Metrics, gateway: Gateway, pool: Pool, switch: Switch, queue: Queue, settings: Settings) -> None:
     """Read whenever somebody scrapes."""
-    metrics.gauge("kg_sessions", "Open sessions.", lambda: len(gateway.live()))
-    metrics.gauge("kg_sessions_limit", "How many may be open.", lambda: settings.sessions.max_sessions)
+    metrics.gauge("kg_sessions", "Sessions with a kernel.", lambda: sum(each.seat.is_taken for each in gateway.live()))
+    metrics.gauge("kg_sessions_limit", "How many may have one.", lambda: settings.sessions.max_kernels)
+    metrics.gauge("kg_sessions_kept", "Open sessions, those that hibernate among them.", lambda: len(gateway.live()))
     metrics.gauge("kg_kernels", "Living kernels.", lambda: sum(len(each.living) for each in pool.sources))
     metrics.gauge(
         "kg_kernels_ready", "Kernels that wait for a session.", lambda: sum(len(each.ready) for each in pool.sources)

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -125,6 +125,12 @@ class Handles:
         """Undoes a `take` of which it is certain that nothing reached the storage. Of a forgotten session: nothing."""
         if handle.session_id in self._sessions:
             self._sessions[handle.session_id][handle.id] = handle
+
+    def share(self, session_id: str, with_: str) -> None:
+        """What one session may read, another may too, from now on by itself. What is to be written stays with one."""
+        mine = self._sessions.get(session_id, OrderedDict())
+        reads = {id_: each for id_, each in mine.items() if each.direction == "read"}
+        self._sessions[with_] = OrderedDict((id_, replace(each, session_id=with_)) for id_, each in reads.items())
 
     def forget_session(self, session_id: str) -> None:
         self._sessions.pop(session_id, None)

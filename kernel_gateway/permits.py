@@ -17,7 +17,7 @@ from kernel_gateway.broker import Account
 from kernel_gateway.broker.unbroken import to_its_end
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.policy.request import Authorizer, Context, Decision, Request
-from kernel_gateway.policy.review import Review, escaped, is_small, review
+from kernel_gateway.policy.review import Review, escaped, is_small, remember, review
 from kernel_gateway.policy.settings import PolicySettings
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.sessions.permit import Permit
@@ -85,6 +85,8 @@ class Permits:
     async def _reviewed(self, principal: Principal, request: ExecuteRequest, session: Session | None) -> Review:
         """Of session and policy as they still are when this returns. A long one is read on a thread, one at a time; a
         caller has one of them in the queue. Raises GatewayError busy where the session changed while it was read."""
+        if session is not None and not session.is_known:
+            await self._learn(principal, session)
         helpers = session.helpers if session else {}
 
         def reading() -> Callable[[], Review]:
@@ -105,6 +107,19 @@ class Permits:
                 if state() == before:
                     return found
         raise GatewayError("busy", "other cells of the session ran while this long one was read; send it by itself")
+
+    async def _learn(self, principal: Principal, session: Session) -> None:
+        """What its earlier cells defined, where another gateway ran them."""
+        texts, known = await session.texts(), dict[str, Any]()
+        usable, denied = self.usable.nameable_for(principal), self.policy().denied_modules
+
+        def read() -> None:
+            for text in texts:
+                remember(known, review(text, usable, dict(known), denied, self.max_calls).definitions)
+
+        await asyncio.to_thread(read)
+        if not session.is_known:
+            session.helpers, session.is_known = known, True
 
     async def admit(
         self, principal: Principal, request: ExecuteRequest, session: Session, found: Review

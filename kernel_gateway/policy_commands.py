@@ -66,7 +66,7 @@ async def explain(settings: Settings, options: argparse.Namespace) -> int:
 def _on_disk(settings: Settings) -> Explainer:
     """Writes nothing, but for the secret that draws a canary's share, which the service will use."""
     served, folder = Served.of(settings), settings.store.folder
-    secret = Keys(folder).secret("canary") if settings.policy.rollout == "canary" else b""
+    secret = Keys(settings.store.keys).secret("canary") if settings.policy.rollout == "canary" else b""
     authorizer = _authorizer(settings, served, settings.policy, secret=secret)
     hosts = {name: httpx2.URL(each.base_url).netloc.decode() for name, each in settings.upstreams.items()}
     switch = Switch(SwitchFile(folder), 1.0, time.time) if (folder / "switch.json").exists() else None

@@ -11,9 +11,11 @@ from typing import Any, Protocol
 
 from catalog import Catalog, Operation
 from kernel_ext.wire import Kind, Message
+from kernel_gateway.audit.bounds import UNKNOWN_OPERATION
 from kernel_gateway.audit.events import Event, OperationCalled
 from kernel_gateway.broker import Account, Broker, CallRecord, Cell
 from kernel_gateway.broker.mutations import split_key
+from kernel_gateway.broker.recorded import Recorded
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.limits.budgets import Reservation
 from kernel_gateway.limits.idempotency import Ordinals, Origin, argument_digest
@@ -28,11 +30,13 @@ _NOT_RECORDED = "what `{}` answered is not recorded; replay with --live to ask a
 
 @dataclass(slots=True)
 class Original:
-    """The cell that is run again, as the gateway knows it. Each identical call is the next of its kind."""
+    """The cell that is run again, as the gateway knows it. `noted` are answers to whatever it called; of identical
+    calls each is the next of its kind."""
 
     session_id: str
     cell_id: str
     origin: Origin
+    noted: Recorded
     ordinals: Ordinals = field(default_factory=Ordinals)
 
 
@@ -82,36 +86,53 @@ class RecordedDoor(_Door):
         if message.kind is not Kind.CALL:
             return _refusal(message, _NOT_RECORDED.format("a blob's bytes"))
         place, started = cell.reserve(), self._clock()
-        operation = self._catalog.get(str(message.head.get("operation")))
-        held = None if operation is None else await self._held(operation, message.head.get("arguments"))
-        name, status = operation.id if operation else "<unknown>", "ok" if held is not None else NOT_RECORDED
-        duration_ms = max(self._clock() - started, 0.0) * 1000
-        cell.settle(place, CallRecord(name, status, duration_ms, held is not None))
-        self._record(
-            OperationCalled(
-                organisation=account.organisation,
-                subject=cell.principal.subject,
-                client=cell.principal.client,
-                session_id=account.session_id,
-                cell=cell.number,
-                cell_id=cell.cell_id,
-                operation=name,
-                effect=operation.effect if operation else "",
-                decision="deny" if held is None else "allow",
-                rule="replay_recorded",
-                status=status,
-                duration_ms=duration_ms,
-                replayed=held is not None,
+        asked, arguments = str(message.head.get("operation")), message.head.get("arguments")
+        operation = self._catalog.get(asked)
+        name, status = operation.id if operation else UNKNOWN_OPERATION, "ok"
+        try:
+            value = await self._held(asked, operation, arguments)
+            return Message(Kind.RESULT, message.id, {"value": value})
+        except GatewayError as error:
+            status = error.code
+            return _refusal(message, error.message, status)
+        finally:
+            duration_ms = max(self._clock() - started, 0.0) * 1000
+            is_held = status != NOT_RECORDED
+            cell.settle(place, CallRecord(name, status, duration_ms, is_held))
+            self._record(
+                OperationCalled(
+                    organisation=account.organisation,
+                    subject=cell.principal.subject,
+                    client=cell.principal.client,
+                    session_id=account.session_id,
+                    cell=cell.number,
+                    cell_id=cell.cell_id,
+                    operation=name,
+                    effect=operation.effect if operation else "",
+                    decision="allow" if is_held else "deny",
+                    rule="replay_recorded",
+                    status=status,
+                    duration_ms=duration_ms,
+                    replayed=is_held,
+                )
             )
-        )
-        if held is None:
-            return _refusal(message, _NOT_RECORDED.format(name))
-        return Message(Kind.RESULT, message.id, {"value": json.loads(held)})
 
-    async def _held(self, operation: Operation, arguments: object) -> bytes | None:
-        if self.original is None or not isinstance(arguments, dict):
-            return None
-        return await self._records.answer(*self._next(self.original, operation, arguments))
+    async def _held(self, asked: str, operation: Operation | None, arguments: object) -> Any:
+        """What the call was answered with then. Raises the GatewayError that it was, or not_available."""
+        refusal = GatewayError(NOT_RECORDED, _NOT_RECORDED.format(operation.id if operation else "it"))
+        if self.original is None:
+            raise refusal
+        try:
+            return self.original.noted.answer(asked, arguments)
+        except GatewayError as error:
+            if error.code != NOT_RECORDED:
+                raise
+        if operation is None or not isinstance(arguments, dict):
+            raise refusal
+        held = await self._records.answer(*self._next(self.original, operation, arguments))
+        if held is None:
+            raise refusal
+        return json.loads(held)
 
 
 class LiveDoor(_Door):
@@ -140,5 +161,5 @@ class LiveDoor(_Door):
         await self._pausing.ask(turn, permit, operation, arguments, approver)
 
 
-def _refusal(message: Message, words: str) -> Message:
-    return Message(Kind.ERROR, message.id, {"code": NOT_RECORDED, "message": words})
+def _refusal(message: Message, words: str, code: str = NOT_RECORDED) -> Message:
+    return Message(Kind.ERROR, message.id, {"code": code, "message": words})

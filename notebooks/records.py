@@ -4,11 +4,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kernel_gateway.limits.effects import ANSWER, Effects
+from kernel_gateway.sessions.trail import Trail
 from kernel_gateway.store.vault import Vault
 
 
 class Records(Protocol):
-    """`ordinal` numbers identical calls of one cell, from 1."""
+    """`ordinal` numbers identical calls of one cell, from 1; `noted` is for broker.recorded.Recorded."""
+
+    async def noted(self, session_id: str, cell: int) -> bytes: ...
 
     async def answer(
         self, session_id: str, cell_id: str, operation: str, argument_digest: str, ordinal: int
@@ -20,11 +23,16 @@ class Records(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class EffectRecords:
-    """Of mutations: their rows within the retention, and their answers while their session lives."""
+class KeptRecords:
+    """Of mutations their rows within the retention, and their answers while their session lives; of any call the
+    answer, until the state after its cell is committed."""
 
     effects: Effects
     vault: Vault
+    trail: Trail
+
+    async def noted(self, session_id: str, cell: int) -> bytes:
+        return await self.trail.answers(session_id, cell)
 
     async def answer(
         self, session_id: str, cell_id: str, operation: str, argument_digest: str, ordinal: int

@@ -19,10 +19,12 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.auth.settings import StdioSettings
 from kernel_gateway.auth.static import principal_from_settings
 from kernel_gateway.broker import Broker
+from kernel_gateway.broker.recorded import Recorded
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.gateway import Gateway
 from kernel_gateway.sessions.result import ExecuteResult
-from kernel_gateway.sessions.session import Services, Session
+from kernel_gateway.sessions.services import Services
+from kernel_gateway.sessions.session import Session
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.sessions.sources import Source, Sources
 from notebooks.document import Plan, Planned
@@ -77,7 +79,7 @@ class Replays:
             )
         door = self._door(live=live)
         pausing = cast(Any, door) if live else None
-        services = replace(self.services, broker=cast(Broker, door), pausing=pausing)
+        services = replace(self.services, broker=cast(Broker, door), pausing=pausing, durable=None)
         session = self.gateway.open_session(owner, "replay", services)
         try:
             yield Stage(self, plan, past, session, door)
@@ -124,7 +126,7 @@ class Stage:
         told = []
         for index, planned in enumerate(self._plan.cells):
             ran, is_own = self._ran(planned), codes[index][1]
-            self._door.original = self._original(planned) if is_own else None
+            self._door.original = await self._original(planned, ran) if is_own and ran is not None else None
             self._performance.next(ran)
             async for question in self._performance.during(client.async_execute_cell(notebook.cells[index], index)):
                 yield question
@@ -150,9 +152,12 @@ class Stage:
         digest = self._replays.services.digest(ran.event["organisation"], planned.source.encode())
         return planned.source, digest == ran.event["source_digest"]
 
-    def _original(self, planned: Planned) -> Original | None:
-        kept = self._past.sources.get(planned.id)
-        return None if kept is None else Original(self._past.session_id, planned.id, kept.origin)
+    async def _original(self, planned: Planned, ran: Ran) -> Original | None:
+        kept, session_id = self._past.sources.get(planned.id), self._past.session_id
+        if kept is None:
+            return None
+        noted = await self._replays.records.noted(session_id, ran.event["cell"])
+        return Original(session_id, planned.id, kept.origin, Recorded(noted))
 
     async def _again(self, result: ExecuteResult) -> Ran:
         """The journal's word on the cell that has just ended; one that never ran has none."""

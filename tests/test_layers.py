@@ -49,6 +49,7 @@ LAYERS = [
     "kernel_gateway.commands",
     "kernel_gateway.operating",
     "kernel_gateway.policy_commands",
+    "kernel_gateway.key_commands",
     "kernel_gateway.__main__",
 ]
 ALONE = {"catalog", "kernel_ext"}  # these import nothing of ours

@@ -23,7 +23,8 @@ from kernel_gateway.policy.plan import ANY, Plan
 from kernel_gateway.policy.roles import EVERY, Roles
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.sessions.permit import Permit
-from kernel_gateway.sessions.session import Services, Session
+from kernel_gateway.sessions.services import Services
+from kernel_gateway.sessions.session import Session
 from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.upstreams.base import UpstreamAnswer
 from kernel_gateway.upstreams.hosts import StorageHosts

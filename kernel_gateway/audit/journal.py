@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from kernel_gateway.audit.appending import Tail
@@ -135,20 +135,26 @@ class Journal:
         "<erased>". What lies before the first segment is no part of the ledger any more.
         """
         await self.flush()
-        first_kept = select(func.min(segments.c.first_seq)).scalar_subquery()
         statement = (
             select(events)
-            .where(events.c.session_id == session_id, events.c.seq >= after + 1, events.c.seq >= first_kept)
+            .where(events.c.session_id == session_id, events.c.seq >= after + 1, events.c.seq >= _FIRST_KEPT)
             .order_by(events.c.seq)
             .limit(limit)
         )
 
-        def read(connection: Connection) -> list[dict[str, Any]]:
-            rows = connection.execute(statement).mappings().all()
-            names = names_of(connection, (alias for row in rows for alias in aliases_in(row["body"])))
-            return [{name: row[name] for name in _SHOWN} | _named(json.loads(row["body"]), names) for row in rows]
+        return await self._run(lambda connection: _shown(connection, statement))
 
-        return await self._run(read)
+    async def newest(self, session_id: str, kind: str) -> dict[str, Any] | None:
+        """The session's last event of this kind, as `transcript` shows it. None also where it was pruned."""
+        await self.flush()
+        statement = (
+            select(events)
+            .where(events.c.session_id == session_id, events.c.kind == kind, events.c.seq >= _FIRST_KEPT)
+            .order_by(events.c.seq.desc())
+            .limit(1)
+        )
+        found = await self._run(lambda connection: _shown(connection, statement))
+        return found[0] if found else None
 
     async def close(self) -> None:
         """Commits what is left; the database stays open. Raises as `flush` does."""
@@ -247,6 +253,9 @@ class Journal:
                 log.error("the journal cannot be pruned: %s", type(error).__name__)
 
 
+_FIRST_KEPT = select(func.min(segments.c.first_seq)).scalar_subquery()
+
+
 def _beside(
     append: Callable[[Connection, Sequence[tuple[float, Event]]], Tail], batch: Batch
 ) -> Callable[[Connection], Tail]:
@@ -263,6 +272,12 @@ def _beside(
 
 
 _SHOWN = ("seq", "at", "kind", "session_id", "organisation")
+
+
+def _shown(connection: Connection, statement: Select[Any]) -> list[dict[str, Any]]:
+    rows = connection.execute(statement).mappings().all()
+    names = names_of(connection, (alias for row in rows for alias in aliases_in(row["body"])))
+    return [{name: row[name] for name in _SHOWN} | _named(json.loads(row["body"]), names) for row in rows]
 
 
 def _named(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:

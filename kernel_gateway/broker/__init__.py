@@ -2,5 +2,6 @@
 
 from kernel_gateway.broker.broker import Broker
 from kernel_gateway.broker.cell import Account, CallRecord, Cell
+from kernel_gateway.broker.recorded import Notes, Recorded
 
-__all__ = ["Account", "Broker", "CallRecord", "Cell"]
+__all__ = ["Account", "Broker", "CallRecord", "Cell", "Notes", "Recorded"]

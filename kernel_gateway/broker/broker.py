@@ -1,7 +1,7 @@
 """The inner door itself: a message in, a message out, whatever happens between."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from kernel_ext.wire import Kind, Message
@@ -94,10 +94,10 @@ class Broker:
         assert operation is not None
         return self._permission.foresee(operation, principal, account)
 
-    async def recover(self) -> None:
-        """Before the first cell: what an earlier life left open goes into the journal. No session outlives the gateway
-        yet, so no stored answer does."""
-        for effect in await self._services.effects.recover() if self._services.effects else ():
+    async def recover(self, alive: Collection[str] = ()) -> None:
+        """Before the first cell: what an earlier life left open goes into the journal. `alive` are the sessions that
+        outlived it; the stored answers of all others are shredded."""
+        for effect in await self._services.effects.recover(alive) if self._services.effects else ():
             self._services.journal.record(
                 EffectLeft(
                     organisation=effect.organisation,
@@ -115,6 +115,10 @@ class Broker:
     def forget_session(self, session_id: str) -> None:
         """Its handles end with it."""
         self._services.handles.forget_session(session_id)
+
+    def share_handles(self, session_id: str, with_: str) -> None:
+        """A fork may read what its parent could; each use is decided again, for whoever uses it."""
+        self._services.handles.share(session_id, with_)
 
     async def shred_session(self, session_id: str) -> None:
         """Its stored answers end with it, once none of its calls is under way."""
@@ -135,11 +139,31 @@ class Broker:
 
     async def _serve(self, message: Message, account: Account, cell: Cell) -> tuple[Any, bytes]:
         if message.kind is Kind.CALL:
-            return await self._calls.call(message.head, account, cell), b""
+            return await self._call(message.head, account, cell), b""
         if message.kind is Kind.SEARCH:
             return await self._search.search(message.head, account, cell), b""
         if message.kind is Kind.READ:
             return await self._transfers.read(message.head, account, cell)
         if message.kind is Kind.WRITE:
-            return await self._transfers.write(message.head, message.body, account, cell), b""
+            return await self._write(message, account, cell), b""
         raise GatewayError("invalid", f"a {message.kind.name} is not a request")
+
+    async def _write(self, message: Message, account: Account, cell: Cell) -> Any:
+        handle = message.head.get("handle")
+        if cell.recorded is not None:
+            return cell.recorded.answer("blob_write", handle)
+        value = await self._transfers.write(message.head, message.body, account, cell)
+        cell.notes.value("blob_write", handle, value)
+        return value
+
+    async def _call(self, head: Mapping[str, Any], account: Account, cell: Cell) -> Any:
+        operation, arguments = str(head.get("operation")), head.get("arguments")
+        if cell.recorded is not None:
+            return cell.recorded.answer(operation, arguments)
+        try:
+            value = await self._calls.call(head, account, cell)
+        except GatewayError as error:
+            cell.notes.error(operation, arguments, error)
+            raise
+        cell.notes.value(operation, arguments, value)
+        return value

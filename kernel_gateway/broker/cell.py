@@ -6,6 +6,7 @@ from typing import Any
 
 from catalog import Effect, Operation
 from kernel_gateway.auth.principal import Principal
+from kernel_gateway.broker.recorded import Notes, Recorded
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.limits.flight import Flight
 from kernel_gateway.limits.idempotency import Ordinals, Origin
@@ -37,7 +38,8 @@ class Cell:
     `approver` is who agreed to `plan`: auto, user or person; `approval_id` is what that used up. In a kernel that ran
     other cells before (`is_shared`) nobody knows whose call it is: then that agreement covers no change, and each is
     asked about on its own. `ask` (operation, arguments, approver) returns once it was approved and raises GatewayError
-    otherwise; `unanswered` are the operations whose question ended with the cell.
+    otherwise; `unanswered` are the operations whose question ended with the cell. `notes` are of what its calls were
+    answered with; a cell that is run again has what was `recorded` then, and calls nothing.
 
     `calls` counts the allowed calls, `writes` those of them that may change something, `requests` every message of any
     kind, `tally` what they used and reserved. A call has its place among the records from its start, so that they
@@ -63,6 +65,8 @@ class Cell:
     ask: Ask | None = None
     unanswered: list[str] = field(default_factory=list)
     asks_every_change: bool = False
+    notes: Notes = field(default_factory=Notes, repr=False)
+    recorded: Recorded | None = field(default=None, repr=False)
     author: str = "agent"
     parent_id: str = ""
     _made: dict[str, int] = field(default_factory=dict, repr=False)

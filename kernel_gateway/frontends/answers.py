@@ -110,7 +110,7 @@ def execute_structured(result: ExecuteResult) -> dict[str, Any]:
         ],
         "review": result.reviewed and _review(result.reviewed),
         "approval": result.approval and _approval(result.approval),
-        "state": {"lost": list(result.lost)} if result.lost else None,
+        "state": _state(result),
         "truncated": result.truncated,
         "code": result.code,
         "message": result.message,
@@ -120,6 +120,12 @@ def execute_structured(result: ExecuteResult) -> dict[str, Any]:
     if result.retry_after is not None:
         said["retry_after"] = result.retry_after
     return said
+
+
+def _state(result: ExecuteResult) -> dict[str, Any]:
+    told = {"restored": result.restored, "rerun": list(result.rerun), "lost": list(result.lost)}
+    said = {key: value for key, value in told.items() if value}
+    return said if result.committed is None else {"committed": result.committed, **said}
 
 
 def _review(reviewed: Reviewed) -> dict[str, Any]:

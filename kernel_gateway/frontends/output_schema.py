@@ -158,7 +158,12 @@ EXECUTE_OUTPUT: dict[str, Any] = {
         },
         "state": {
             "type": "object",
-            "properties": {"lost": {"type": "array", "items": _STRING, "description": "What is gone with the kernel."}},
+            "properties": {
+                "committed": {"type": "integer", "description": "The newest cell whose state survives anything."},
+                "restored": {"type": "boolean", "description": "The variables were brought back into a new kernel."},
+                "rerun": {"type": "array", "items": {"type": "integer"}, "description": "Cells run again for that."},
+                "lost": {"type": "array", "items": _STRING, "description": "What could not be brought back, and why."},
+            },
         },
         "truncated": {"type": "boolean", "description": "Output was over a limit and was cut."},
         "duration_ms": _NUMBER,

@@ -24,7 +24,8 @@ Work with two tools: `search` finds API operations, `execute` runs Python cells 
 6. Give a write that you may have to repeat its own `idempotency_key`; a repeat then returns the first answer.
 7. Keep data in variables and print only what you need to see; the last expression is shown, images as images.
 8. A call you may have to send again (long, or over a poor connection) gets a `request_id`; it never runs twice.
-9. When the result says `lost`, the kernel died: its variables are gone, so start again from the first cell.
+9. `state.lost` names what could not be brought back, and why: make it again. `fork_from_cell=n` with a `session_id`
+   runs a cell in a new session that goes on after cell n, to try another way.
 10. A photograph to try things on: `matplotlib.cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)` is its path.
 11. What cannot be undone needs a yes. `approval_required`: ask the user, then send the same cell again with its
     `approval_token` and `session_id`. `paused`: send the same call again, it goes on. `validate_only` tells before.

@@ -31,6 +31,10 @@ class Sessions(Protocol):
 
     async def interrupt(self, principal: Principal, session_id: str, /) -> Any: ...
 
+    async def fork(
+        self, principal: Principal, session_id: str, at: int, /, *, in_place: bool = False
+    ) -> dict[str, Any]: ...
+
     async def transcript(self, principal: Principal, session_id: str, /) -> list[dict[str, Any]]: ...
 
     async def source(self, principal: Principal, session_id: str, /) -> dict[str, str]: ...
@@ -116,6 +120,28 @@ class Notebook(RestHandler):
         await self.finish(json.dumps(notebook(session_id, events, sources)))
 
 
+class Back(BaseModel):
+    """The body of a fork: after which cell it goes on, and whether the session itself goes back there."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    at: int = Field(ge=1, le=1_000_000)
+    in_place: bool = False
+
+
+class Fork(RestHandler):
+    """201 with the new session, or 200 with the one that went back."""
+
+    route = "/v1/sessions/{id}/fork"
+    needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"POST": ("kernel.execute",)}
+
+    async def post(self, session_id: str) -> None:
+        back = read(Back, self.request.body, '{"at": 3, "in_place": false}')
+        forked = await self.mine(self.gateway.fork(self.principal, session_id, back.at, in_place=back.in_place))
+        self.set_header("Location", f"{SessionList.route}/{forked['session_id']}")
+        self.reply(forked, 200 if back.in_place else 201)
+
+
 class Interrupt(RestHandler):
     route = "/v1/sessions/{id}/interrupt"
     needs: ClassVar[Mapping[str, tuple[str, ...]]] = {"POST": ("kernel.execute",)}
@@ -133,4 +159,5 @@ def routes(door: Door, gateway: Sessions) -> list[tuple[str, type[RestHandler], 
         (rf"/v1/sessions/{SESSION_ID}/transcript", Transcript, arguments),
         (rf"/v1/sessions/{SESSION_ID}/notebook", Notebook, arguments),
         (rf"/v1/sessions/{SESSION_ID}/interrupt", Interrupt, arguments),
+        (rf"/v1/sessions/{SESSION_ID}/fork", Fork, arguments),
     ]

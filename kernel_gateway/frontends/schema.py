@@ -9,6 +9,7 @@ from kernel_gateway.errors import GatewayError
 from kernel_gateway.frontends.text import MAX_TIMEOUT_SECONDS, line
 
 MAX_CODE_BYTES = 64 * 1024  # the contract's; the static review of later issues reads this much and no more
+MAX_CELL = 1_000_000  # more cells than any session runs
 _MAX_NAME_CHARS = 128  # a session or request id: longer than any we mint, short enough for a log line and an index
 MAX_TOKEN_CHARS = 512  # an approval token has 130
 _ECHO_CHARS = 40  # how much of a refused value is shown again
@@ -75,6 +76,14 @@ class ExecuteArguments(_Arguments):
             description="What validate_only or approval_required returned; for this very cell in its session, once.",
         ),
     ] = ""
+    fork_from_cell: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=MAX_CELL,
+            description="Runs the cell in a new session that goes on after this cell of `session_id`. 0: it does not.",
+        ),
+    ] = 0
 
 
 A = TypeVar("A", bound=_Arguments)

@@ -89,7 +89,7 @@ def _output(result: ExecuteResult) -> list[tuple[str, str]]:
 def _after(result: ExecuteResult) -> list[str]:
     lines = []
     if result.status == "timeout":
-        kept = "its kernel was replaced" if result.lost else "variables are kept"
+        kept = "its kernel is replaced with the next cell" if result.code == "kernel_died" else "variables are kept"
         after = f"stopped after {result.duration_ms / 1000:.0f} s; {kept}"
         lines.append(f"{after}; ask for up to {MAX_TIMEOUT_SECONDS} s with timeout_seconds")
     if result.calls:
@@ -98,6 +98,9 @@ def _after(result: ExecuteResult) -> list[str]:
             for call in result.calls
         )
         lines.append("calls: " + "; ".join(calls))
+    if result.restored:
+        again = f"; cells {', '.join(map(str, result.rerun))} ran again" if result.rerun else ""
+        lines.append(f"restored: the variables were brought back into a new kernel{again}")
     if result.lost:
         lines.append("lost: " + ", ".join(result.lost))
     if result.truncated:

@@ -18,6 +18,7 @@ Run one Python cell in a sandboxed IPython kernel without network; the API opera
 
 Leave `session_id` empty to start a session; pass the one that comes back to go on with its variables and files. \
 A session is yours alone and ends after {idle} without a cell; an unknown or ended one is `not_found`.
+`fork_from_cell` goes back: it opens a session that goes on after that cell.
 The last expression is the result; displayed images come back as images. A cell that raises is no tool error: read \
 `error`. An example cell:
 
@@ -53,4 +54,6 @@ def published(session_idle_seconds: float) -> tuple[Tool, Tool]:
 
 
 def _duration(seconds: float) -> str:
+    if seconds >= 7200:
+        return f"{seconds / 3600:.0f} hours"
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"

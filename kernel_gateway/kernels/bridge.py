@@ -15,6 +15,7 @@ from typing import Any
 
 from kernel_ext.wire import Decoder, Kind, Limits, Message, WireError, encode
 from kernel_gateway.crash import places
+from kernel_gateway.kernels.keeping import STATE, Keeping
 from kernel_gateway.kernels.shares import BlobRoom, Portion
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,8 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Message], Awaitable[Message]]
 
 REQUESTS = frozenset({Kind.CALL, Kind.SEARCH, Kind.READ, Kind.WRITE})
-_ACCEPTS = REQUESTS | {Kind.READY, Kind.CLAIMED}
+_ACCEPTS = REQUESTS | STATE | {Kind.READY, Kind.CLAIMED}
+_ASKING = REQUESTS | STATE | {Kind.DROPPED}
 _NO_ROOM = {"code": "limited", "message": "too many blobs are on their way; try again in a second", "retry_after": 1.0}
 _NO_CELL = {"code": "denied", "message": "the cell ended before the blob was through; send it from a running cell"}
 _READ_BYTES = 256 * 1024
@@ -50,7 +52,10 @@ class _Outgoing:
 
 
 class Bridge:
-    """Owns `sock`. `ready` and `broken` are futures: the kernel's own words, and why the channel ended."""
+    """Owns `sock`. `ready` and `broken` are futures: the kernel's own words, and why the channel ended.
+
+    What a kernel says of its state goes to `keeping`, everything else to the handler of its claim.
+    """
 
     def __init__(
         self,
@@ -72,6 +77,7 @@ class Bridge:
         # Both are held until the kernel has taken the answer: one that reads slowly, or not at all, fills no memory.
         self._slots, self._reads = asyncio.Semaphore(max_concurrent), asyncio.Semaphore(max_concurrent_reads)
         self._handler: Handler | None = None
+        self.keeping = Keeping(self._post)
         self._requests: dict[int, asyncio.Task[None]] = {}
         self._outgoing: deque[_Outgoing] = deque()
         self._writable = asyncio.Event()
@@ -103,7 +109,8 @@ class Bridge:
                 self._give_room(each.id)
 
     def _admit(self, id_: int, size: int) -> bool:
-        return self._in_cell and id_ not in self._requests and self._take_room(id_, size)
+        is_awaited = self._in_cell or self.keeping.is_saving
+        return is_awaited and id_ not in self._requests and self._take_room(id_, size)
 
     def _take_room(self, id_: int, size: int) -> bool:
         if id_ in self._held or not self._room.take(size):
@@ -123,12 +130,16 @@ class Bridge:
             self._give_room(id_)
         self._end("closed")
 
-    async def _send(self, message: Message) -> None:
-        """Until the last frame has left, or none can any more."""
+    def _post(self, message: Message) -> _Outgoing:
         outgoing = _Outgoing(message)
-        del message  # and its body, which the frames alone hold
         self._outgoing.append(outgoing)
         self._writable.set()
+        return outgoing
+
+    async def _send(self, message: Message) -> None:
+        """Until the last frame has left, or none can any more."""
+        outgoing = self._post(message)
+        del message  # and its body, which the frames alone hold
         either: set[asyncio.Future[Any]] = {outgoing.sent, self.broken}
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
 
@@ -184,14 +195,14 @@ class Bridge:
             self._claimed.set_result(None)
         elif self._is_request(message):
             await self._slots.acquire()  # the kernel waits, unread, while too many of its requests are worked on
-            task = asyncio.create_task(self._answer(self._handler, message))
+            handler = self.keeping.answer if message.kind in STATE else self._handler
+            task = asyncio.create_task(self._answer(handler, message))
             self._requests[message.id] = task
         else:
             raise WireError(f"{message!r} out of turn")
 
     def _is_request(self, message: Message) -> bool:
-        kinds = REQUESTS | {Kind.DROPPED}
-        return message.kind in kinds and self._handler is not None and message.id not in self._requests
+        return message.kind in _ASKING and self._handler is not None and message.id not in self._requests
 
     async def _answer(self, handler: Handler | None, message: Message) -> None:
         id_, reads = message.id, message.kind is Kind.READ

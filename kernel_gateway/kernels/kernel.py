@@ -5,6 +5,7 @@ import contextlib
 import logging
 import secrets
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.bridge import BROKE_PROTOCOL, Bridge, Handler
 from kernel_gateway.kernels.connection import Connection
 from kernel_gateway.kernels.deadline import Deadline
+from kernel_gateway.kernels.keeping import Order, Sink
 from kernel_gateway.kernels.launchers import KernelProcess, Launcher
+from kernel_gateway.kernels.memory import MemoryFile
 from kernel_gateway.kernels.outputs import Outputs
 from kernel_gateway.kernels.run import Run
 from kernel_gateway.kernels.settings import KernelSettings
@@ -23,6 +26,7 @@ from kernel_gateway.kernels.sockets import KernelSockets
 log = logging.getLogger(__name__)
 
 KILL_SECONDS = 5.0  # SIGKILL takes milliseconds; a process the host cannot kill must not hold up the others
+YIELD_SECONDS = 0.2  # that a kernel has to stop saving, before what it is doing is interrupted
 INTERRUPT_AGAIN_SECONDS = 1.0  # one interrupt can be lost between two bytecodes of the kernel itself
 
 
@@ -129,6 +133,8 @@ class Kernel:
         outputs = Outputs(self._settings.max_text_bytes, self._settings.max_images)
         if stop.done():
             return Outcome("interrupted", outputs)
+        if not await self._stop_saving():
+            return Outcome("lost", outputs, self.died.result())
         run = self._connection.execute(code, outputs)
         self._bridge.begin_cell()
         ends: set[asyncio.Future[Any]] = {run.ended, self.died}
@@ -149,6 +155,34 @@ class Kernel:
             clock.stop()
             self._bridge.end_cell()
             self._connection.finish(run)
+
+    async def save(self, order: Order, sink: Sink) -> bool:
+        """Between cells: writes down what changed. False where a cell came first. Raises what `sink` raises."""
+        return await self._bridge.keeping.save(order, sink, self.died)
+
+    async def load(self, head: Mapping[str, Any], body: bytes = b"") -> dict[str, str]:
+        """Before its first cell: what `head` describes becomes its variables. Returns those that could not be loaded,
+        with reasons. Without a body they are in `memory`. Raises GatewayError("kernel_died")."""
+        return await self._bridge.keeping.load(head, body, self.died)
+
+    @property
+    def memory(self) -> MemoryFile:
+        return self._sockets.memory
+
+    async def _stop_saving(self) -> bool:
+        """False where it would not stop, and was killed for it."""
+        stopped = self._bridge.keeping.stop()
+        if stopped is None:
+            return True
+        ends: set[asyncio.Future[Any]] = {stopped, self.died}
+        await asyncio.wait(ends, timeout=YIELD_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if not any(end.done() for end in ends):
+            self._connection.interrupt()  # code of a variable's own is at work
+            timeout = self._settings.interrupt_grace_seconds
+            await asyncio.wait(ends, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        if not stopped.done():
+            await self.stop("a variable's own code, which says how to save it, ignored the interrupt")
+        return not self.died.done()
 
     async def _insist(self, run: Run, ends: set[asyncio.Future[Any]]) -> None:
         """Interrupts until one of `ends`. A kernel ignores what comes before its cell begins, so that is waited for."""

@@ -1,4 +1,4 @@
-"""The kernel's five listening sockets and its sixth channel, opened here and inherited by the kernel.
+"""The kernel's five listening sockets, its sixth channel and its memory file, opened here and inherited by the kernel.
 
 No folder is shared with the sandbox and no socket is created in it; the paths lead only from this process, and are not
 what a kernel reads as its sockets' names.
@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from kernel_gateway.kernels.memory import MemoryFile
 from kernel_gateway.sandbox.owned import PREFIX, is_left_over, owned, remove
 
 CHANNELS = ("shell", "iopub", "stdin", "hb", "control")
@@ -22,6 +23,7 @@ class KernelSockets:
     folder: Path
     inherited: dict[str, socket.socket]
     channel: socket.socket
+    memory: MemoryFile
 
     @classmethod
     def open(cls) -> "KernelSockets":
@@ -37,22 +39,24 @@ class KernelSockets:
         os.close(inside)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         inherited["channel"] = theirs
-        return cls(folder, inherited, ours)
+        return cls(folder, inherited, ours, MemoryFile())
 
     def path(self, name: str) -> str:
         return str(self.folder / f"k-{CHANNELS.index(name) + 1}")
 
     def fds(self) -> dict[str, int]:
-        return {name: sock.fileno() for name, sock in self.inherited.items()}
+        return {name: sock.fileno() for name, sock in self.inherited.items()} | {"memory": self.memory.theirs}
 
     def release(self) -> None:
         """Closes this process's copies of the kernel's ends, once the kernel has inherited them."""
         for sock in self.inherited.values():
             sock.close()
+        self.memory.release()
 
     def close(self) -> None:
         self.release()
         self.channel.close()
+        self.memory.close()
         remove(self.folder)
 
 

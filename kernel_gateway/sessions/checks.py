@@ -14,5 +14,10 @@ def check(request: ExecuteRequest, limits: SessionSettings) -> None:
         raise GatewayError("invalid", f"`code` is {size} bytes; a cell may have {limits.max_code_bytes}, so split it")
     if any("\ud800" <= character <= "\udfff" for character in request.code):
         raise GatewayError("invalid", "`code` holds half a character (a lone surrogate); send valid Unicode")
+    if request.fork_from_cell and not request.session_id:
+        raise GatewayError("invalid", "`fork_from_cell` needs `session_id`: the session whose cell that is")
+    if request.fork_from_cell and (request.validate_only or request.approval_token):
+        message = "`fork_from_cell` opens a session of its own; validate or approve the cell there, without it"
+        raise GatewayError("invalid", message)
     if not 0 < request.timeout_seconds <= limits.max_timeout_seconds:
         raise GatewayError("invalid", f"`timeout_seconds` must be above 0 and at most {limits.max_timeout_seconds:g}")

@@ -8,11 +8,12 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Cell
 from kernel_gateway.kernels.kernel import Outcome
 from kernel_gateway.kernels.outputs import Outputs, without_ansi
+from kernel_gateway.sessions.restoring import News
 from kernel_gateway.sessions.result import CellError, ExecuteResult, Image
 from kernel_gateway.sessions.steady import steady
 
 
-def result_of(cell: Cell, outcome: Outcome, lost: tuple[str, ...], duration_ms: float) -> ExecuteResult:
+def result_of(cell: Cell, outcome: Outcome, news: News, duration_ms: float, committed: int | None) -> ExecuteResult:
     outputs = outcome.outputs
     code, message = "", ""
     if outcome.status == "lost":
@@ -29,7 +30,10 @@ def result_of(cell: Cell, outcome: Outcome, lost: tuple[str, ...], duration_ms: 
         error=CellError(*map(without_ansi, outputs.error)) if outputs.error else None,
         images=tuple(Image(mime, data) for mime, data in outputs.images),
         calls=tuple(cell.records),
-        lost=lost,
+        lost=tuple(news.lost),
+        rerun=tuple(news.rerun),
+        restored=news.restored,
+        committed=committed,
         truncated=outputs.is_truncated,
         duration_ms=duration_ms,
         code=code,

@@ -54,6 +54,8 @@ class Reviewed:
 class ExecuteRequest:
     """`timeout_seconds` bounds the cell; `request_id` is the caller's: a repeat joins the first run.
 
+    `fork_from_cell` runs it in a new session that goes on after that cell of this one.
+
     `can_ask` says that the front end puts questions to the caller's own user; `answer` is what that user said to one.
     `author` is agent or person.
     """
@@ -67,6 +69,7 @@ class ExecuteRequest:
     can_ask: bool = False
     answer: Answer | None = None
     author: str = "agent"
+    fork_from_cell: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,9 @@ class ExecuteResult:
     `code` and `message` are set where it is an MCP error, `rule` where it is a refusal: what stood against it, for the
     ledger.
 
-    `lost` says what a dead kernel took with it; `truncated` that output went over its cap. Durations in milliseconds.
+    `committed` is the newest cell whose state survives anything; `restored` says that the kernel is another than for
+    the cell before, `rerun` which cells ran again for that, `lost` what could not be had any more. `truncated` says
+    that output went over its cap. Durations in milliseconds.
     """
 
     status: str
@@ -88,6 +93,9 @@ class ExecuteResult:
     error: CellError | None = None
     images: tuple[Image, ...] = ()
     calls: tuple[CallRecord, ...] = ()
+    committed: int | None = None
+    restored: bool = False
+    rerun: tuple[int, ...] = ()
     lost: tuple[str, ...] = ()
     truncated: bool = False
     duration_ms: float = 0.0

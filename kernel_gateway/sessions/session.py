@@ -1,109 +1,106 @@
 """One agent's session: a kernel that remembers, a count of cells, one cell at a time."""
 
 import asyncio
-import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from catalog import Operation
-from kernel_ext.wire import Kind, Message
-from kernel_gateway.audit.events import CellRan
 from kernel_gateway.auth.delegation import opener
 from kernel_gateway.auth.principal import Principal
-from kernel_gateway.broker import Account, Broker, Cell
+from kernel_gateway.broker import Account, Cell
 from kernel_gateway.crash import crashed
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.deadline import Deadline
-from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.kernels.kernel import Kernel, Outcome
 from kernel_gateway.limits.idempotency import Origin
-from kernel_gateway.limits.switch import Refusing
 from kernel_gateway.limits.usage import Usage
 from kernel_gateway.policy.review import remember
 from kernel_gateway.sessions.ended import event_of, result_of
-from kernel_gateway.sessions.pausing import Pausing
+from kernel_gateway.sessions.life import Life, Ran
+from kernel_gateway.sessions.line import Line
 from kernel_gateway.sessions.permit import Permit, Redeem
+from kernel_gateway.sessions.restoring import News
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
+from kernel_gateway.sessions.saving import Saving
+from kernel_gateway.sessions.seat import SWITCHED_OFF, Seat
+from kernel_gateway.sessions.services import Services
 from kernel_gateway.sessions.settings import SessionSettings
-from kernel_gateway.sessions.turns import NoAnswerError, Stop, Turn
+from kernel_gateway.sessions.turns import NoAnswerError, Turn
 from kernel_gateway.store.vault import Write
-
-log = logging.getLogger(__name__)
-
-RETRY_BUSY_SECONDS = 5.0  # most cells take less
-_EPOCH = 0  # of the session's branch: no session goes back to an earlier cell yet
-SWITCHED_OFF = "it was switched off"
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What every session needs from the rest. `digest(organisation, content)` is keyed per organisation, and
-    `take_kernel(organisation)` gives a kernel that shares a template with no other organisation's."""
-
-    take_kernel: Callable[[str], Awaitable[Kernel]]
-    manifest: Callable[[Principal], dict[str, object]]
-    broker: Broker
-    switch: Refusing
-    record: Callable[[CellRan, Write | None], None]
-    flush: Callable[[], Awaitable[None]]
-    digest: Callable[[str, bytes], str]
-    clock: Callable[[], float]
-    new_id: Callable[[str], str]
-    keep_source: Callable[[Cell, str], Write | None]
-    pausing: Pausing | None = None  # without it nobody can be asked, and what needs an approval is refused
 
 
 class Session:
-    """Belongs to `owner.identity`. `grant` is what its opener could do: no later token of the caller can do more."""
+    """Belongs to `owner.identity`. `grant` is what its opener could do: no later token of the caller can do more.
 
-    def __init__(self, id_: str, owner: Principal, services: Services, settings: SessionSettings) -> None:
-        self.id, self.owner = id_, opener(owner)
-        self.grant, self.asker = self.owner.scopes, self.owner
+    `life` is what outlives its kernels; one that is `kept` already begins with it.
+    """
+
+    def __init__(
+        self, id_: str, owner: Principal, services: Services, settings: SessionSettings, kept: Life | None = None
+    ) -> None:
+        now = services.clock()
+        self.id = id_
+        self.life = kept or Life(opener(owner), opened_at=now, used_at=now, lineage=id_)
+        self.owner = self.asker = self.life.owner
+        self.grant = self.owner.scopes
         self._services, self._settings = services, settings
-        self.opened_at = self.used_at = services.clock()
-        self.cells, self.last_cell_id = 0, ""
         self.helpers: dict[str, Any] = {}
-        self.account = Account(session_id=id_, organisation=owner.organisation)
-        self._kernel: Kernel | None = None
-        self._cell: Cell | None = None
-        self._stop: Stop | None = None
-        self._halted = ""
-        self._kernel_began_at, self._kernels_lost = 1, 0
-        self._requests: set[asyncio.Future[Message]] = set()
-        self._lost: tuple[str, ...] = ()
-        self._turn = asyncio.Lock()
-        self._waiting, self._closed = 0, False
+        self.last_cell_id = ""
+        self.is_known = kept is None or not kept.cells  # whether `helpers` has what its cells defined
+        self.account = Account(id_, owner.organisation, self.life.calls, self.life.writes)
+        self.account.tally.used = self.life.used
+        self.saving = _saving(id_, self.life, services)
+        self.seat = Seat(id_, self.life, self.account, self.saving, services)
+        self._line = Line(id_, settings)
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<Session {self.id} of {self.owner.subject}: {self.cells} cells, {self.state}>"
 
     @property
+    def cells(self) -> int:
+        return self.life.cells
+
+    @property
+    def opened_at(self) -> float:
+        return self.life.opened_at
+
+    @property
+    def used_at(self) -> float:
+        return self.life.used_at
+
+    @property
     def state(self) -> str:
         if self._closed:
             return "closed"
-        return "busy" if self._turn.locked() else "idle"
+        if self._line.is_taken:
+            return "busy"
+        return "idle" if self.seat.kernel is not None or self.seat.is_empty else "hibernated"
 
     @property
     def version(self) -> str:
-        """Another one whenever its variables may be: a cell has run, or a kernel was lost."""
-        return f"{self._kernels_lost}:{self.cells}"
+        """Another one whenever its variables may be: a cell has run, some were lost, or it went back."""
+        return f"{self.life.epoch}:{self.life.losses}:{self.cells}"
 
     async def execute(self, request: ExecuteRequest, turn: Turn, redeem: Redeem) -> ExecuteResult:
         """Runs one cell in its turn, under what `redeem` permits; `turn.stop` interrupts it.
 
         Raises GatewayError busy | not_found | sandbox, and what `redeem` raises.
         """
-        if not await self._take_turn(turn.stop):
+        if not await self._line.enter(turn.stop):
             return ExecuteResult("interrupted", self.id, self.cells)
         before = self.cells
         try:
             self._refuse_closed()
-            self.used_at = self._services.clock()
+            self.life.used_at = self._services.clock()
             permit = await redeem()
             if isinstance(permit, ExecuteResult):
                 return permit
             self.asker = permit.principal
+            if self.saving is not None:
+                await self.saving.give_way()
             result = await self._run(permit, request, turn)
             self._refuse_closed()
             return result
@@ -114,14 +111,52 @@ class Session:
                 error = crashed(error, "a cell's answer", lambda: self._services.new_id("event"))
             raise NoAnswerError(error.code, error.message) from None
         finally:
-            self.used_at = self._services.clock()
-            self._turn.release()
+            self.life.used_at = self._services.clock()
+            self._line.leave()
+            if self.saving is not None and self.seat.kernel is not None and not self._line.is_taken:
+                self.saving.soon(self.seat.kernel)
 
-    async def _end_requests(self) -> None:
-        requests = list(self._requests)
-        for request in requests:
-            request.cancel()
-        await asyncio.gather(*requests, return_exceptions=True)
+    async def texts(self) -> list[str]:
+        """Of the cells so far, in order; of those that are kept."""
+        durable = self._services.durable
+        if durable is None or not durable.sources.are_kept:
+            return []
+        sources, trail = await durable.sources.exact(self.id), await durable.trail.all(self.id)
+        return [sources[ran.cell_id].code for ran in trail if ran.cell_id in sources]
+
+    async def go_back(self, back: Callable[[], Awaitable[None]]) -> None:
+        """Its kernel goes, and `back` gives it the state of an earlier cell. Raises GatewayError busy, and what `back`
+        raises."""
+        await self._line.enter(asyncio.get_running_loop().create_future())
+        try:
+            self._refuse_closed()
+            if self.saving is not None:
+                self.saving.disturb()
+                await self.saving.settled()
+            await back()
+            await self.seat.leave("the session went back to an earlier cell")
+            self.helpers, self.is_known, self.last_cell_id = {}, False, ""
+        finally:
+            self._line.leave()
+
+    async def settle(self) -> None:
+        """Commits what is there, where a kernel has it."""
+        kernel = self.seat.kernel
+        if self.saving is not None and kernel is not None and not kernel.died.done() and self.life.pending:
+            async with self._line.closed():
+                await self.saving.now(kernel)
+
+    async def hibernate(self) -> bool:
+        """Saves everything and lets the kernel go; the next cell brings it back. False where a cell is in the way, or
+        it could not be saved."""
+        kernel, saving = self.seat.kernel, self.saving
+        if saving is None or kernel is None or not self._line.is_free:
+            return False
+        async with self._line.closed():
+            if kernel.died.done() or not await saving.now(kernel, everything=True):
+                return False
+            await self.seat.leave("the session hibernates")
+        return True
 
     def _refuse_closed(self) -> None:
         if self._closed:
@@ -133,82 +168,20 @@ class Session:
         reasons = (refuses(role=each.role, front_end=each.front_end) for each in self.asker.authorities)
         return next(filter(None, reasons), "")
 
+    def _check(self) -> None:
+        self._refuse_closed()
+        self._refuse_off()
+
     def _refuse_off(self) -> None:
         if reason := self.refusal():
             raise GatewayError("disabled", reason)
 
-    async def halt(self, reason: str, grace_seconds: float) -> None:
-        """Interrupts the cell and, after the grace at the latest, ends the kernel. The session stays without its state.
-
-        A kernel that is just being started is not there yet: it is refused before its cell begins.
-        """
-        kernel = self._kernel
-        if kernel is None:
-            return
-        if self._cell is not None:
-            self._halted = reason
-            self.interrupt()
-            await asyncio.wait({kernel.died}, timeout=grace_seconds)
-        await kernel.stop(SWITCHED_OFF)
-
-    def interrupt(self) -> bool:
-        """Interrupts the running cell. False where none runs."""
-        if self._stop is None or self._stop.done():
-            return False
-        self._stop.set_result(None)
-        return True
-
-    async def answer(self, message: Message) -> Message:
-        """The inner door, for this session's kernel: what it may do depends on the cell that holds the turn now.
-
-        Whatever is still under way when the cell ends is ended with it, so that nothing acts unseen afterwards; what
-        cannot be ended half-way is waited for.
-        """
-        request = asyncio.ensure_future(self._services.broker.answer(message, self.account, self._cell))
-        self._requests.add(request)
-        request.add_done_callback(self._requests.discard)  # one that is cancelled is there until it has ended
-        try:
-            await asyncio.wait({request})
-        finally:
-            request.cancel()
-        if request.cancelled():
-            return Message(
-                Kind.ERROR, message.id, {"code": "denied", "message": "the cell ended before the answer came"}
-            )
-        return request.result()
-
     async def close(self) -> None:
         self._closed = True
-        if self._kernel is not None:
-            await self._kernel.stop("the session was closed")
-        await self._end_requests()
-
-    async def _take_turn(self, stop: Stop) -> bool:
-        """False where `stop` came first. Raises GatewayError("busy")."""
-        ahead = self._waiting + self._turn.locked()
-        if ahead > self._settings.max_waiting:
-            message = f"session `{self.id}` has {ahead} cells to run first; send them one at a time"
-            raise GatewayError("busy", message, retry_after=RETRY_BUSY_SECONDS)
-        if not ahead:
-            await self._turn.acquire()  # at once: nobody holds it, and nobody waits for it
-            return True
-        self._waiting += 1
-        taken = asyncio.ensure_future(self._turn.acquire())
-        first: set[asyncio.Future[Any]] = {taken, stop}
-        try:
-            await asyncio.wait(first, timeout=self._settings.max_wait_seconds, return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            if taken.done():
-                self._turn.release()
-            raise
-        finally:
-            self._waiting -= 1
-            if not taken.done():
-                taken.cancel()
-        if taken.done() or stop.done():
-            return taken.done()
-        message = f"session `{self.id}` is still running another cell; try again later"
-        raise GatewayError("busy", message, retry_after=RETRY_BUSY_SECONDS)
+        if self.saving is not None:
+            self.saving.disturb()
+        await self.seat.leave("the session was closed")
+        await self.seat.end_requests()
 
     async def _run(self, permit: Permit, request: ExecuteRequest, turn: Turn) -> ExecuteResult:
         services = self._services
@@ -218,36 +191,53 @@ class Session:
         reservation = await services.broker.reserve_time(request.timeout_seconds, self.account, cell)
         duration_ms = 0.0
         try:
-            kernel = await self._live_kernel(permit.principal)
+            kernel = await self.seat.taken(permit.principal, self._check)
             self._refuse_off()
             if turn.stop.done():
                 return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
-            self.cells, self.last_cell_id = self.cells + 1, cell.cell_id
-            cell.is_shared = self.cells > self._kernel_began_at
+            self.life.cells, self.last_cell_id = self.cells + 1, cell.cell_id
+            before = dict(self.helpers)
+            cell.is_shared = self.cells > self.seat.began_at
             remember(self.helpers, permit.definitions)
             started = services.clock()
-            self._cell, self._stop, self._halted = cell, turn.stop, ""
             turn.deadline = Deadline(request.timeout_seconds)
             try:
-                outcome = await kernel.run(request.code, turn.deadline, turn.stop)
+                outcome = await self.seat.run(kernel, cell, request.code, turn.deadline, turn.stop)
             finally:
-                self._cell = self._stop = None
                 duration_ms = max(services.clock() - started, 0.0) * 1000
-                await self._end_requests()
         finally:
             reservation.commit(Usage(milliseconds=math.ceil(turn.seconds * 1000)))
-        if self._halted:
+        if self.seat.halted:
             await kernel.stop(SWITCHED_OFF)
             if outcome.status not in ("ok", "error"):
-                outcome = replace(outcome, status="disabled", cause=self._halted)
+                outcome = replace(outcome, status="disabled", cause=self.seat.halted)
         if kernel.died.done():
-            await self._bury(kernel)
-        lost, self._lost = self._lost, ()
-        result = result_of(cell, outcome, lost, duration_ms)
+            self.helpers = before
+            await self.seat.bury(kernel)
+        news, self.seat.news = self.seat.news, News()
+        self._remember(cell, outcome, request, kernel)
+        if self.saving is not None and self._settings.durability == "before-reply" and not kernel.died.done():
+            await self.saving.now(kernel)
+        result = result_of(cell, outcome, news, duration_ms, self.saving.committed if self.saving else None)
         ran = event_of(self.owner, cell, request.code, outcome, result, services.digest, services.clock())
-        services.record(ran, source)
+        services.record(ran, self._beside(cell, source))
         await services.flush()
         return result
+
+    def _remember(self, cell: Cell, outcome: Outcome, request: ExecuteRequest, kernel: Kernel) -> None:
+        life, account = self.life, self.account
+        self._last = Ran(cell.number, cell.cell_id, outcome.status, request.timeout_seconds)
+        if not kernel.died.done():
+            life.pending.append(self._last)
+        life.calls, life.writes, life.used = account.calls, account.writes, account.tally.used
+
+    def _beside(self, cell: Cell, source: Write | None) -> Write | None:
+        """What is committed together with the cell's event, before its answer goes out: its text, that it ran, and what
+        its calls were answered with."""
+        if self.saving is None:
+            return source
+        writes = [source, *self.saving.acknowledged(self._last, cell.notes)]
+        return lambda connection: [write(connection) for write in writes if write is not None]
 
     def _new_cell(self, permit: Permit, request: ExecuteRequest, turn: Turn) -> Cell:
         pausing = self._services.pausing
@@ -270,31 +260,11 @@ class Session:
             parent_id=self.last_cell_id,
         )
         if request.request_id:
-            cell.origin = Origin.of_request(request.session_id, _EPOCH, request.code, request.request_id)
+            cell.origin = Origin.of_request(request.session_id, self.life.epoch, request.code, request.request_id)
         return cell
 
-    async def _live_kernel(self, principal: Principal) -> Kernel:
-        if self._kernel is not None and self._kernel.died.done():
-            await self._bury(self._kernel)
-        if self._kernel is None:
-            kernel = await self._services.take_kernel(self.owner.organisation)
-            try:
-                self._refuse_closed()
-                await kernel.claim(self._services.manifest(principal), self.answer, self.cells + 1)
-                self._refuse_closed()
-                self._refuse_off()
-            except BaseException:
-                await kernel.stop()
-                raise
-            self._kernel, self._kernel_began_at = kernel, self.cells + 1
-        return self._kernel
 
-    async def _bury(self, kernel: Kernel) -> None:
-        """A dead kernel took every variable along; the next answer says so, once."""
-        await kernel.stop()
-        self._kernel = None
-        self._kernels_lost += 1
-        self.helpers.clear()
-        first, last = self._kernel_began_at, self.cells
-        cells = f"cells {first} to {last}" if first < last else f"cell {last}"
-        self._lost = (f"all variables and files of {cells}: the kernel is gone, {kernel.died.result()}",)
+def _saving(id_: str, life: Life, services: Services) -> Saving | None:
+    if services.durable is None:
+        return None
+    return Saving(id_, life, services.durable, services.record, services.flush, services.clock)

@@ -8,12 +8,29 @@ from kernel_gateway.config import Section
 
 
 class SessionSettings(Section):
-    max_sessions: int = Field(50, ge=1)
-    """Live kernels on this host: each holds 40 to 100 MiB."""
-    max_sessions_per_principal: int = Field(25, ge=1)
+    max_kernels: int = Field(50, ge=1)
+    """Live kernels on this host, of 40 to 100 MiB each. For one more, the session that was idle longest hibernates."""
+    max_kernels_per_principal: int = Field(25, ge=1)
     """An agent needs one or two, a team behind one token some more; half of the host belongs to others."""
-    idle_seconds: float = Field(1800.0, gt=0)
-    """A session nobody used for this long is closed, and its variables with it."""
+    max_sessions: int = Field(5000, ge=1)
+    """Sessions in all, those that hibernate among them: a row and some megabytes each."""
+    max_sessions_per_principal: int = Field(500, ge=1)
+    """Of one caller: a team behind one token has that many lines of work in a day."""
+    idle_seconds: float = Field(600.0, gt=0)
+    """A session nobody used for this long hibernates: its variables are kept, its process goes."""
+    ttl_seconds: float = Field(86_400.0, gt=0)
+    """After this long without use a session is closed and all that is kept of it deleted: a working day and a night."""
+    durability: Literal["after-reply", "before-reply"] = "after-reply"
+    """When a cell's state is committed. Before the reply is certain and slow; after it, what was not committed when the
+    gateway died is run again."""
+    checkpoint_seconds: float = Field(10.0, gt=0)
+    """How long one save may take; what is not saved by then is marked as lost, for the next save to try again."""
+    max_checkpoint_bytes: int = Field(256 * 1024 * 1024, ge=1024)
+    """Of one save: half of what a kernel's memory holds."""
+    max_uncommitted_cells: int = Field(50, ge=1)
+    """Cells that come too fast for their state to be saved in between; then one waits for it."""
+    rerun_seconds: float = Field(120.0, gt=0)
+    """How long the cells that were not committed may take when they are run again."""
     max_wait_seconds: float = Field(30.0, ge=0)
     """How long a cell waits for its turn on a busy session before it is refused."""
     max_waiting: int = Field(4, ge=0)

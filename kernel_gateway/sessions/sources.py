@@ -4,7 +4,7 @@ Whatever shows it to anybody takes `shown`, which is redacted; only what runs a 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import astuple, dataclass
 from typing import Literal
 
@@ -45,6 +45,12 @@ class Sources:
         value = json.dumps([code, *astuple(cell.keyed_by)]).encode()
         return self._vault.sealed(cell.session_id, KIND, cell.cell_id, value)
 
+    async def copy(self, session_id: str, to: str, cell_ids: Collection[str]) -> None:
+        """For a fork: the text of the cells that led to it."""
+        for cell_id, value in (await self._vault.all(session_id, KIND)).items():
+            if cell_id in cell_ids:
+                await self._vault.put(to, KIND, cell_id, value)
+
     async def exact(self, session_id: str) -> dict[str, Source]:
         """By the id of their cells."""
         self.require()
@@ -56,6 +62,10 @@ class Sources:
 
     def redact(self, code: str) -> str:
         return self._redact(code)
+
+    @property
+    def are_kept(self) -> bool:
+        return self._keeping == "kept"
 
     def require(self) -> None:
         """Raises GatewayError not_available."""

@@ -10,7 +10,9 @@ def summary(session: Session) -> dict[str, Any]:
         "session_id": session.id,
         "state": session.state,
         "cells": session.cells,
+        "committed": session.saving.committed if session.saving else 0,
         "calls": session.account.calls,
         "opened_at": session.opened_at,
         "used_at": session.used_at,
+        **({"parent": session.life.parent, "parent_cell": session.life.parent_cell} if session.life.parent else {}),
     }

@@ -1,15 +1,18 @@
 """The gateway's own secrets: made on first use, one file each, readable by this user alone."""
 
+import fcntl
+import os
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from kernel_gateway.errors import ConfigError
-from kernel_gateway.store.private import create_secret, private_folder, read_secret
+from kernel_gateway.store.private import create_secret, private_folder, read_secret, sync_folder
 
 SECRET_BYTES = 32
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
@@ -48,6 +51,23 @@ class Keys:
         """Whether there is a secret `name`. Raises ConfigError as `secret` does."""
         return name in self._secrets or read_secret(self._path(name, "key")) is not None
 
+    def replace(self, name: str, by: str) -> None:
+        """Puts the secret `by` into the place of `name`, in one step. On the disk when this returns."""
+        self.secret(by)
+        self._path(by, "key").replace(self._path(name, "key"))
+        sync_folder(self._folder)
+        self._secrets[name] = self._secrets.pop(by)
+
+    @contextmanager
+    def held(self, *, alone: bool = False) -> Iterator[None]:
+        """While the context lasts nobody changes the keys; `alone`: nor uses them. Raises ConfigError."""
+        descriptor = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _lock(descriptor, alone=alone)
+            yield
+        finally:
+            os.close(descriptor)
+
     def signing(self, name: str = "signing") -> Ed25519PrivateKey:
         """A key that signs what the gateway says to others. Raises ConfigError as `secret` does."""
         if name not in self._signing:
@@ -66,6 +86,14 @@ class Keys:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is not a key name")
         return self._folder / f"{name}.{suffix}"
+
+
+def _lock(descriptor: int, *, alone: bool) -> None:
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        who = "a gateway runs on it; stop it first" if alone else "`kernel-gateway keys rotate` runs; start after it"
+        raise ConfigError(f"the keys cannot be used now: {who}") from None
 
 
 def _load_or_create(path: Path, create: Callable[[], bytes]) -> tuple[bytes, bool]:

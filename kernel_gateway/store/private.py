@@ -85,7 +85,7 @@ def create_secret(path: Path, content: bytes) -> bool:
     """Writes `content` whole or not at all, with mode 0600; False where the file existed already."""
     with _draft(path, content) as draft, contextlib.suppress(FileExistsError):
         os.link(draft, path)  # unlike a rename, never replaces a key that another process has just made
-        _sync(path.parent)
+        sync_folder(path.parent)
         return True
     return False
 
@@ -94,7 +94,7 @@ def replace_secret(path: Path, content: bytes) -> None:
     """As `create_secret`, in the place of what was there. On the disk when this returns."""
     with _draft(path, content) as draft:
         draft.replace(path)
-        _sync(path.parent)
+        sync_folder(path.parent)
 
 
 @contextlib.contextmanager
@@ -112,7 +112,7 @@ def _draft(path: Path, content: bytes) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -1,11 +1,29 @@
 """Where the gateway keeps what must outlive it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from kernel_gateway.config import Section
+from kernel_gateway.errors import ConfigError
+
+_MIB = 1024 * 1024
+
+
+class CheckpointSettings(Section):
+    """How much state of sessions is kept. What is over is refused and said, never dropped in silence."""
+
+    # 10,000 variables take about 3 MiB; it is parsed at once, which takes 10 ms a MiB.
+    max_manifest_bytes: int = Field(default=4 * _MIB, ge=4096, le=64 * _MIB)
+    # Each is a row in the transaction that commits them, and 10,000 take it about 100 ms.
+    max_chunks: int = Field(default=10_000, ge=1, le=1_000_000)
+    # As stored, of all its checkpoints together. The oldest go first; the newest alone must fit.
+    max_session_bytes: int = Field(default=512 * _MIB, ge=_MIB)
+    # All that is stored. 1,000 sessions at rest with 10 MiB each, and as much again.
+    max_bytes: int = Field(default=20 * 1024 * _MIB, ge=_MIB)
+    # A session of a working day has fewer cells; a tiny checkpoint takes about 1 KiB.
+    max_per_session: int = Field(default=200, ge=1, le=10_000)
 
 
 class StoreSettings(Section):
@@ -14,6 +32,8 @@ class StoreSettings(Section):
     folder: Annotated[Path, AfterValidator(Path.expanduser), Field(validate_default=True)] = Path(
         "~/.local/state/kernel-gateway"
     )
+    # Holds the folder `keys`; outside of the data's, for a copy of that alone is to open nothing.
+    keys_folder: Annotated[Path | None, AfterValidator(lambda path: path and path.expanduser())] = None
     # A SQLAlchemy URL; empty means SQLite in the folder. Another database needs its driver installed.
     database_url: SecretStr = SecretStr("")
     # Another process (the command line) may hold the file for a moment; longer than this is a fault, not a queue.
@@ -22,7 +42,36 @@ class StoreSettings(Section):
     # On: a commit survives the power cut too, for one disk flush each.
     survives_power_loss: bool = False
 
+    checkpoints: CheckpointSettings = CheckpointSettings()
+
+    @property
+    def data(self) -> Path:
+        """The folder of the database and of chunks: everything that is encrypted, and no key."""
+        return self.folder / "data"
+
+    @property
+    def chunks(self) -> Path:
+        """The folder of what is too large for the database."""
+        return self.data / "chunks"
+
+    @property
+    def keys(self) -> Path:
+        """What Keys takes."""
+        return self.keys_folder or self.folder
+
     @property
     def database(self) -> str | Path:
         """What Database takes."""
-        return self.database_url.get_secret_value() or self.folder / "gateway.db"
+        return self.database_url.get_secret_value() or self.data / "gateway.db"
+
+    def refuse_old_place(self) -> None:
+        """Rather than begin a new ledger beside the one of version 0.1.0. Raises ConfigError."""
+        old = self.folder / "gateway.db"
+        if not self.data.exists() and old.exists():
+            raise ConfigError(f"the database `{old}` belongs into `{self.data}` now; move it there, with -wal and -shm")
+
+    @model_validator(mode="after")
+    def _keys_lie_outside_of_the_data(self) -> Self:
+        if self.keys.resolve().is_relative_to(self.data.resolve()):
+            raise ValueError(f"keys_folder: `{self.keys}` lies in the folder of the data; name one outside of it")
+        return self

@@ -5,13 +5,9 @@ the database (keys.py): the database alone, or a backup of it, opens nothing. Wh
 with it, so that no row can be moved to another session, kind or name. Without its key a session's values are noise.
 """
 
-import json
 import secrets
 from collections.abc import Callable
-from typing import Protocol
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import (
     Column,
     Connection,
@@ -27,11 +23,9 @@ from sqlalchemy import (
     update,
 )
 
-from kernel_gateway.errors import GatewayError
 from kernel_gateway.store.database import Database, NotNowError
-from kernel_gateway.store.keys import SECRET_BYTES
-
-_NONCE_BYTES = 12  # GCM's own size. Random ones are safe for 2**32 values of one key (NIST SP 800-38D, 8.3)
+from kernel_gateway.store.sealing import Box
+from kernel_gateway.store.wrapping import Secrets, Wrapping
 
 _metadata = MetaData()
 _keys = Table(
@@ -65,19 +59,13 @@ _delete = delete(_values).where(_place)
 Write = Callable[[Connection], object]
 
 
-class Secrets(Protocol):
-    """The installation's keys: store.keys.Keys."""
-
-    def secret(self, name: str) -> bytes: ...
-
-
 class Vault:
     """`random(n)` gives n random bytes. Raises GatewayError `internal` where a value was damaged or moved."""
 
     def __init__(self, database: Database, keys: Secrets, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
-        self._database, self._keys, self._random = database, keys, random
+        self._database, self._wrapping = database, Wrapping(keys, random)
         self._has_tables = False
-        self._committed: dict[str, bytes] = {}  # keys of sessions, for `sealed`
+        self._committed: dict[str, Box] = {}  # of sessions whose key is there, for `sealed`
 
     def __repr__(self) -> str:
         return f"<Vault in {self._database!r}>"
@@ -86,7 +74,7 @@ class Vault:
         """Makes the tables. Needed before `write` and `read` only: the others see to it. Raises ConfigError where the
         installation's key cannot be used."""
         if not self._has_tables:
-            self._keys.secret("vault")
+            self._wrapping.prepare()
             await self._database.run(_metadata.create_all)
             self._has_tables = True
 
@@ -104,9 +92,9 @@ class Vault:
         await self.prepare()
 
         def read(connection: Connection) -> dict[str, bytes]:
-            key = self._key(connection, session_id)
+            box = self._box(connection, session_id)
             rows = connection.execute(_select_kind, {"of_session_id": session_id, "of_kind": kind}).all()
-            return {} if key is None else {name: _open(key, sealed, (session_id, kind, name)) for name, sealed in rows}
+            return {} if box is None else {name: box.open(sealed, (session_id, kind, name)) for name, sealed in rows}
 
         return await self._database.run(read)
 
@@ -115,6 +103,12 @@ class Vault:
         await self.prepare()
         where = (_values.c.session_id == session_id, _values.c.kind == kind)
         statement = select(_values.c.name).where(*where).order_by(_values.c.name)
+        return await self._database.run(lambda connection: list(connection.execute(statement).scalars()))
+
+    async def holders(self, kind: str) -> list[str]:
+        """The sessions that have a value of this kind."""
+        await self.prepare()
+        statement = select(_values.c.session_id).where(_values.c.kind == kind).distinct()
         return await self._database.run(lambda connection: list(connection.execute(statement).scalars()))
 
     async def delete(self, session_id: str, kind: str, name: str) -> None:
@@ -152,57 +146,46 @@ class Vault:
 
     def write(self, connection: Connection, session_id: str, kind: str, name: str, plaintext: bytes) -> None:
         """As `put`, inside a transaction of somebody else's."""
-        key = self._key(connection, session_id)
-        if key is None:
-            key = self._random(SECRET_BYTES)
-            wrapped = self._seal(self._keys.secret("vault"), key, (session_id,))
+        box = self._box(connection, session_id)
+        if box is None:
+            key, wrapped = self._wrapping.new((session_id,))
             connection.execute(_insert_key, {"session_id": session_id, "wrapped": wrapped})
-        sealed = self._seal(key, plaintext, (session_id, kind, name))
-        if not connection.execute(_update, {**_at(session_id, kind, name), "to": sealed}).rowcount:
-            row = {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed}
-            connection.execute(_insert, row)
+            box = self._wrapping.box(key)
+        _put(connection, session_id, kind, name, box.seal(plaintext, (session_id, kind, name)))
 
     def sealed(self, session_id: str, kind: str, name: str, plaintext: bytes) -> Write:
-        """What stores a value under a name that is not there, in a transaction of somebody else's: one statement, once
-        the session has a key."""
-        if (key := self._committed.get(session_id)) is None:
+        """What stores or replaces a value in a transaction of somebody else's: one statement, once the session has a
+        key and the value is there."""
+        if (box := self._committed.get(session_id)) is None:
             try:
-                key = self._database.at_once(lambda connection: self._key(connection, session_id))
+                box = self._database.at_once(lambda connection: self._box(connection, session_id))
             except NotNowError:
-                key = None
-            if key is None:
+                box = None
+            if box is None:
                 return lambda connection: self.write(connection, session_id, kind, name, plaintext)
-            self._committed[session_id] = key
-        sealed = self._seal(key, plaintext, (session_id, kind, name))
-        row = {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed}
-        return lambda connection: connection.execute(_insert, row)
+            self._committed[session_id] = box
+        sealed = box.seal(plaintext, (session_id, kind, name))
+        return lambda connection: _put(connection, session_id, kind, name, sealed)
 
     def read(self, connection: Connection, session_id: str, kind: str, name: str) -> bytes | None:
         """As `get`, inside a transaction of somebody else's."""
         sealed = connection.execute(_select, _at(session_id, kind, name)).scalar()
-        key = None if sealed is None else self._key(connection, session_id)
-        return None if sealed is None or key is None else _open(key, sealed, (session_id, kind, name))
+        box = None if sealed is None else self._box(connection, session_id)
+        return None if sealed is None or box is None else box.open(sealed, (session_id, kind, name))
 
-    def _key(self, connection: Connection, session_id: str) -> bytes | None:
+    def rewrap(self, connection: Connection) -> int:
+        """Every session's key by the next installation's key: how many."""
+        _metadata.create_all(connection)
+        return self._wrapping.rewrap(connection, _keys, lambda row: (row["session_id"],))
+
+    def _box(self, connection: Connection, session_id: str) -> Box | None:
         wrapped = connection.execute(_select_key, {"of_session_id": session_id}).scalar()
-        return None if wrapped is None else _open(self._keys.secret("vault"), wrapped, (session_id,))
-
-    def _seal(self, key: bytes, plaintext: bytes, belongs_to: tuple[str, ...]) -> bytes:
-        nonce = self._random(_NONCE_BYTES)
-        return nonce + AESGCM(key).encrypt(nonce, plaintext, _written(belongs_to))
+        return None if wrapped is None else self._wrapping.box(self._wrapping.unwrap(wrapped, (session_id,)))
 
 
-def _open(key: bytes, sealed: bytes, belongs_to: tuple[str, ...]) -> bytes:
-    try:
-        return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _written(belongs_to))
-    except (InvalidTag, ValueError):
-        message = "a stored value was damaged or moved, or the key `vault` is another; restore both from one backup"
-        raise GatewayError("internal", message) from None
-
-
-def _written(belongs_to: tuple[str, ...]) -> bytes:
-    """A JSON list has one reading, whatever characters the parts hold."""
-    return json.dumps(belongs_to).encode()
+def _put(connection: Connection, session_id: str, kind: str, name: str, sealed: bytes) -> None:
+    if not connection.execute(_update, {**_at(session_id, kind, name), "to": sealed}).rowcount:
+        connection.execute(_insert, {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed})
 
 
 def _at(session_id: str, kind: str, name: str) -> dict[str, str]:

@@ -56,7 +56,7 @@ def killed_after_its_reply(tmp_path, last):
     }
     done = subprocess.run([sys.executable, "-c", GATEWAY, json.dumps(settings), last], capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"ok"), done.stderr.decode()
-    with closing(sqlite3.connect(folder / "gateway.db")) as connection:
+    with closing(sqlite3.connect(folder / "data" / "gateway.db")) as connection:
         return folder, [kind for (kind,) in connection.execute("SELECT kind FROM events ORDER BY seq")]
 
 
@@ -65,7 +65,7 @@ async def test_whatever_a_cell_did_is_written_before_its_reply(tmp_path):
     assert kinds == [
         *("session_opened", "operation_called", "blob_moved", "searched", "cell_ran"),
     ]
-    database = Database(folder / "gateway.db", read_only=True)
+    database = Database(folder / "data" / "gateway.db", read_only=True)
     report = await database.run(lambda connection: verify(connection, Seal.of(Keys(folder))))
     await database.close()
     assert (report.fault, report.last) == (None, 5)

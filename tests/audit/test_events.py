@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from kernel_gateway.audit import events as module
 from kernel_gateway.audit.bounds import INVALID, MAX_COUNT, MAX_OUTPUTS
+from kernel_gateway.audit.checkpointed import Checkpointed
 from kernel_gateway.audit.events import BlobMoved, CellRan, Event, OperationCalled, Refused, Searched, SessionOpened
 
 KINDS = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Event) and kind.kind]
+KINDS.append(Checkpointed)
 # what a hostile cell, caller or upstream may try to have written down
 HOSTILE = st.one_of(
     st.text(max_size=5000),
@@ -84,6 +86,7 @@ def test_every_kind_is_covered_and_named():
     assert {kind.kind for kind in KINDS} == {
         *("searched", "session_opened", "session_closed", "cell_ran", "operation_called", "blob_moved", "refused"),
         "effect_left",
+        *("checkpointed", "session_forked", "session_hibernated", "session_restored"),
         *("session_delegated", "source_shown"),
         "switch_set",
         *("ledger_adopted", "ledger_pruned", "identity_erased"),

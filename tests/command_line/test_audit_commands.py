@@ -40,7 +40,7 @@ def audit(tmp_path):
 async def journal(tmp_path):
     """Of a service that runs, with ten cells of alice.liddell in it."""
     folder = tmp_path / "state"
-    database = Database(folder / "gateway.db")
+    database = Database(folder / "data" / "gateway.db")
     journal = Journal(database, lambda: NOW, Seal.of(Keys(folder)))
     await journal.open()
     for number in range(10):
@@ -52,7 +52,7 @@ async def journal(tmp_path):
 
 
 def tamper(tmp_path, *statements):
-    with closing(sqlite3.connect(tmp_path / "state" / "gateway.db", isolation_level=None)) as connection:
+    with closing(sqlite3.connect(tmp_path / "state" / "data" / "gateway.db", isolation_level=None)) as connection:
         for statement in statements:
             connection.execute(statement)
 
@@ -135,17 +135,17 @@ async def test_no_head_is_exported_over_records_that_are_not_sound(audit, journa
 
 
 async def test_erase_leaves_no_name_on_the_disk_of_a_running_service(audit, journal, tmp_path):
-    assert b"alice.liddell" in bytes_on_disk(tmp_path / "state")
+    assert b"alice.liddell" in bytes_on_disk(tmp_path / "state" / "data")
     done = audit("erase", "--subject", "alice.liddell", "--org", "acme")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "erased from 1 segment: the ledger does not say any more who that was\n"
-    assert b"alice.liddell" not in bytes_on_disk(tmp_path / "state")
+    assert b"alice.liddell" not in bytes_on_disk(tmp_path / "state" / "data")
     assert {event["subject"] for event in await journal.transcript("s1")} == {"<erased>"}
     assert audit("verify").returncode == 0
 
 
 async def test_a_look_at_records_without_a_chain_makes_no_key_and_the_first_start_takes_them_over(audit, tmp_path):
-    database = Database(tmp_path / "state" / "gateway.db")
+    database = Database(tmp_path / "state" / "data" / "gateway.db")
     await database.run(lambda connection: connection.execute(text("SELECT 1")).all())
     await database.close()
     tamper(
@@ -155,7 +155,7 @@ async def test_a_look_at_records_without_a_chain_makes_no_key_and_the_first_star
         f"INSERT INTO events VALUES (1, {NOW}, 'searched', '', 'acme', '{{}}')",
     )
     assert NO_LEDGER in audit("verify").stderr
-    database = Database(tmp_path / "state" / "gateway.db")
+    database = Database(tmp_path / "state" / "data" / "gateway.db")
     journal = Journal(database, lambda: NOW, Seal.of(Keys(tmp_path / "state")))
     await journal.open()
     await journal.close()

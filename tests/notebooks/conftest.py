@@ -32,9 +32,9 @@ class House:
         return session_id
 
     async def quota(self):
-        """What the jobs so far used up, as the backend says it."""
-        result = await self.app.gateway.execute(self.me, ExecuteRequest("image_ops.quota_get()"))
-        print(result.result); return result.result
+        """What uploads and jobs have used up so far, as the backend says it."""
+        code = "[(each.name, each.remaining) for each in image_ops.quota_get().policies if each.name in ('bytes', 'images')]"
+        return (await self.app.gateway.execute(self.me, ExecuteRequest(code))).result
 
     async def export(self, session_id):
         sources = await self.app.gateway.source(self.me, session_id)

@@ -1,11 +1,13 @@
 """Cells that ran, run again in a fresh sandbox."""
 
+import asyncio
 import copy
 from dataclasses import replace
 
 import pytest
 
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.sessions import saving
 
 UPLOAD = """\
 from PIL import Image
@@ -104,9 +106,20 @@ async def test_recorded_answers_come_from_the_owners_session_and_nothing_is_sent
     assert house.sent == []
 
 
+async def test_any_call_of_a_cell_that_is_not_committed_yet_is_recorded(house, monkeypatch):
+    monkeypatch.setattr(saving, "QUIET_SECONDS", 3600.0)
+    house = await house()
+    session_id = await house.run("print(image_ops.quota_get().org)")
+    (report,) = await house.replay(await house.export(session_id))
+    assert (report.same, report.calls) == (True, (("image_ops:quota_get", "ok"),)), report
+    assert house.sent == ["quota_get"]
+
+
 async def test_a_cell_that_needs_more_than_is_recorded_says_so(house):
     house = await house()
-    session_id = await house.run("print(image_ops.quota_get().limit_bytes)")
+    session_id = await house.run("print(image_ops.quota_get().org)")
+    while await house.app.replays.records.noted(session_id, 1):  # kept until its state is committed, and no longer
+        await asyncio.sleep(0)
     (report,) = await house.replay(await house.export(session_id))
     assert (report.status, report.same, report.not_recorded) == ("error", False, ("image_ops:quota_get",))
     assert report.why == "it needs what `image_ops:quota_get` answered, which is not recorded; `--live` asks again"

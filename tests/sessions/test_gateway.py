@@ -313,7 +313,7 @@ async def test_it_is_not_ready_while_the_journal_cannot_be_written_and_gives_no_
     me = app.stdio_principal()
     first = await app.gateway.execute(me, cell("1"))
     assert app.gateway.ready() == (True, [])
-    other = sqlite3.connect(tmp_path / "state" / "gateway.db", isolation_level=None)
+    other = sqlite3.connect(tmp_path / "state" / "data" / "gateway.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(GatewayError, match="the journal cannot be written"):
         await app.gateway.execute(me, cell("2", first.session_id))
@@ -326,7 +326,7 @@ async def test_it_is_not_ready_while_the_journal_cannot_be_written_and_gives_no_
 
 async def test_it_starts_with_a_ledger_that_is_not_sound_and_says_so(make, tmp_path):
     folder = tmp_path / "state"
-    database = Database(folder / "gateway.db")
+    database = Database(folder / "data" / "gateway.db")
     journal = Journal(database, time.time, Seal.of(Keys(folder)))
     for _ in range(2):
         journal.record(Refused())
@@ -344,7 +344,7 @@ async def test_a_cell_whose_answer_could_not_be_given_does_not_run_again_for_its
     app = await make(store={"folder": str(tmp_path / "state"), "busy_timeout_seconds": 0})
     me = app.stdio_principal()
     first = await app.gateway.execute(me, cell("ran = 0"))
-    other = sqlite3.connect(tmp_path / "state" / "gateway.db", isolation_level=None)
+    other = sqlite3.connect(tmp_path / "state" / "data" / "gateway.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(GatewayError, match="the journal cannot be written"):
         await app.gateway.execute(me, cell("ran += 1", first.session_id, request_id="once"))
@@ -360,7 +360,7 @@ async def test_beside_a_journal_that_is_known_to_fail_no_cell_runs(make, tmp_pat
     app = await make(store={"folder": str(tmp_path / "state"), "busy_timeout_seconds": 0})
     me = app.stdio_principal()
     first = await app.gateway.execute(me, cell("ran = 0"))
-    other = sqlite3.connect(tmp_path / "state" / "gateway.db", isolation_level=None)
+    other = sqlite3.connect(tmp_path / "state" / "data" / "gateway.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for _ in range(3):  # the first of them finds out
         with pytest.raises(GatewayError, match="the journal cannot be written"):

@@ -16,7 +16,7 @@ async def gateway(gateway_settings, world_and_app):
 
 
 def rows(folder, table):
-    with sqlite3.connect(folder / "state" / "gateway.db") as database:
+    with sqlite3.connect(folder / "state" / "data" / "gateway.db") as database:
         (count,) = database.execute(f"SELECT count(*) FROM {table}").fetchone()
     database.close()
     return count

@@ -300,7 +300,7 @@ def test_the_state_folder_is_expanded_and_the_database_lives_in_it(monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
     settings = StoreSettings()
     assert settings.folder == Path("/home/someone/.local/state/kernel-gateway")
-    assert settings.database == settings.folder / "gateway.db"
+    assert settings.database == settings.folder / "data" / "gateway.db"
 
 
 def test_a_configured_database_url_wins_and_is_in_no_repr():

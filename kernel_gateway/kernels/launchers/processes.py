@@ -46,8 +46,9 @@ def descendants(pid: int) -> set[int]:
 
 def fresh_start(fds: Mapping[str, int], plan: Mapping[str, Any]) -> dict[str, Any]:
     """What kernel_ext.start reads in a process of its own."""
-    sockets = {name: fd for name, fd in fds.items() if name != "channel"}
-    return {"sockets": sockets, "channel": fds["channel"], "plan": plan}
+    apart = ("channel", "memory")
+    sockets = {name: fd for name, fd in fds.items() if name not in apart}
+    return {"sockets": sockets, **{name: fds[name] for name in apart}, "plan": plan}
 
 
 async def spawn(

@@ -1,0 +1,216 @@
+"""One object as a pickle: functions and classes of cells by value, arrays as views, images as what stands for them."""
+
+import io
+import pickle
+import sys
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import cloudpickle
+
+from kernel_ext.checkpoint import arrays, frames, homes, knowns, leftovers
+from kernel_ext.checkpoint.classes import reduce_class
+from kernel_ext.checkpoint.homes import Homes
+from kernel_ext.checkpoint.tombstone import Tombstone
+
+CHUNK_BYTES: Final = 1 << 20
+SMALL_BYTES: Final = 16 << 10
+"""A buffer below this stays inside the stream: a chunk of its own would cost more than it saves."""
+_PROTOCOL: Final = 5
+
+
+class Stopped(BaseException):
+    """A cell waits; what was being saved is saved later."""
+
+
+class TooMuch(BaseException):
+    """More than the budget allows."""
+
+
+class Guard(Protocol):
+    def replace(self, obj: Any) -> Tombstone | None:
+        """What to keep instead of `obj`, where it is an image in any form."""
+
+    def suspects(self, data: Any) -> str:
+        """The kind of image that `data`, bytes-like, holds somewhere; "" where none."""
+
+
+class Stream(io.RawIOBase):
+    """What a pickler writes, in pieces; `check` is called before each with how many bytes there will be."""
+
+    def __init__(self, check: Callable[[int], None]) -> None:
+        self._check = check
+        self.pieces: list[bytes] = []
+        self.bytes = 0
+
+    def write(self, data: Any) -> int:
+        piece = data if isinstance(data, bytes) else bytes(data)
+        self._check(self.bytes + len(piece))
+        self.pieces.append(piece)
+        self.bytes += len(piece)
+        return len(piece)
+
+
+class _Anchor:
+    """Stands for a dict that every kernel has, before everything else in a stream."""
+
+    def __init__(self, *reduced: Any) -> None:
+        self._reduced = reduced
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._reduced[0], self._reduced[1:]
+
+
+session: dict[str, Any] = {}
+"""The namespace that is being loaded into."""
+
+
+def session_variables() -> dict[str, Any]:
+    return session
+
+
+_PICTURES: Final = (
+    "io:BytesIO",
+    "builtins:memoryview",
+    "array:array",
+    "numpy:ndarray",
+    "PIL.Image:Image",
+    "kernel_ext.blobs:Blob",
+)
+_OF_FRAMES: Final = (
+    "pandas._libs.internals:Block",
+    "pandas:Index",
+    "pandas._libs.internals:BlockValuesRefs",
+    "pandas.core.internals.managers:SingleBlockManager",
+)
+
+
+def _loaded(place: str) -> Any:
+    """The class at "module:name"; None while nobody has imported the module."""
+    module, _, name = place.partition(":")
+    return getattr(sys.modules.get(module), name, None)
+
+
+class Setting:
+    """What is the same for every pickle of one save."""
+
+    def __init__(self, home: Homes, guard: Guard) -> None:
+        self.homes, self.guard = home, guard
+        self.places = knowns.places()
+        self.anchors = [
+            (_Anchor(session_variables), home.namespace),
+            (_Anchor(knowns.at, "builtins", "__dict__"), sys.modules["builtins"].__dict__),
+            (_Anchor(knowns.at, "sys", "modules"), sys.modules),
+        ]
+        self.array: Any = _loaded("numpy:ndarray")
+        self.pictures = tuple(kind for kind in map(_loaded, _PICTURES) if kind is not None)
+        self.block, self.index, self.references, self.series_manager = map(_loaded, _OF_FRAMES)
+        self.fixed = frozenset(map(id, frames.of_classes())) if self.block is not None else frozenset()
+        self.routes: dict[type, Callable[[Pickler, Any], Any] | None] = {}
+
+    def route(self, kind: type) -> "Callable[[Pickler, Any], Any] | None":
+        """How objects of `kind` are reduced; None where pickle knows best."""
+        if issubclass(kind, type):
+            return Pickler.reduce_class
+        if kind is homes.FunctionType:
+            return Pickler.reduce_function
+        if issubclass(kind, homes.ModuleType):
+            return lambda pickler, module: homes.reduce_module(self.homes, module)
+        if kind is homes.CellType:
+            return lambda pickler, cell: homes.reduce_cell(cell)
+        if issubclass(kind, self.pictures):
+            return Pickler.reduce_picture
+        if self.block is not None:
+            if issubclass(kind, self.block):
+                return lambda pickler, block: frames.reduce_block(block)
+            if issubclass(kind, self.index):
+                return Pickler.reduce_index
+            if kind is self.series_manager:
+                return lambda pickler, manager: frames.reduce_series_manager(manager)
+            if kind is self.references:
+                return lambda pickler, references: frames.reduce_references(references)
+        if (reducer := leftovers.REDUCERS.get(kind)) is not None:
+            return lambda pickler, obj: reducer(obj)
+        return None
+
+
+class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """`memo` and `by_value` afterwards tell what was seen."""
+
+    def __init__(self, setting: Setting, stream: Stream) -> None:
+        self.setting = setting
+        self.buffers: list[pickle.PickleBuffer] = []
+        self.by_value: dict[int, Any] = {}
+        self.extents: dict[int, tuple[int, int]] = {}
+        self.fixed: set[int] = set(setting.fixed)
+        self.tombstones: list[Tombstone] = []
+        self.memo: Any
+        super().__init__(stream, protocol=_PROTOCOL, buffer_callback=self._take)
+        super().dump([anchor for anchor, _ in setting.anchors])
+        stands_for = {id(anchor): dictionary for anchor, dictionary in setting.anchors}
+        seen = ((number, stands_for.get(at, obj)) for at, (number, obj) in self.memo.copy().items())
+        self.memo = {id(obj): (number, obj) for number, obj in seen}
+        self.anchored = frozenset(self.memo.copy())
+
+    def _take(self, buffer: pickle.PickleBuffer) -> bool:
+        """Whether it stays inside the stream."""
+        if memoryview(buffer).nbytes < SMALL_BYTES:
+            return True
+        self.buffers.append(buffer)
+        return False
+
+    def reducer_override(self, obj: Any) -> Any:
+        setting, kind = self.setting, type(obj)
+        if (place := setting.places.get(id(obj))) is not None:
+            return knowns.at, place
+        try:
+            route = setting.routes[kind]
+        except KeyError:
+            route = setting.routes[kind] = setting.route(kind)
+        return NotImplemented if route is None else route(self, obj)
+
+    def reduce_class(self, kind: type) -> Any:
+        if kind in cloudpickle.cloudpickle._BUILTIN_TYPE_NAMES or kind in _SPECIAL or self.setting.homes.holds(kind):
+            return super().reducer_override(kind)
+        self.by_value[id(kind)] = kind
+        return reduce_class(self.setting.homes, kind)
+
+    def reduce_function(self, function: Any) -> Any:
+        if self.setting.homes.holds(function):
+            return NotImplemented
+        self.by_value[id(function)] = function
+        return homes.reduce_function(self.setting.homes, function)
+
+    def reduce_index(self, index: Any) -> Any:
+        self.fixed.update(map(id, frames.immutable_parts(index)))
+        return frames.reduce_index(index)
+
+    def reduce_picture(self, obj: Any) -> Any:
+        if (tombstone := self.setting.guard.replace(obj)) is not None:
+            self.tombstones.append(tombstone)
+            return tombstone.__reduce__()
+        if isinstance(obj, memoryview):
+            return leftovers.REDUCERS[memoryview](obj)
+        if self.setting.array is not None and isinstance(obj, self.setting.array):
+            if obj.size:
+                self.extents[id(obj)] = arrays.extent(obj)
+            return arrays.reduce_array(obj)
+        return NotImplemented
+
+
+class PicklerThatAsks(Pickler):
+    """Shows the guard every single object: for what a first pass found an image in."""
+
+    def persistent_id(self, obj: Any) -> Any:
+        if (tombstone := self.setting.guard.replace(obj)) is None:
+            return None
+        self.tombstones.append(tombstone)
+        return tombstone.kind, tombstone.bytes, tombstone.how
+
+
+_SPECIAL = (type(None), type(Ellipsis), type(NotImplemented))
+
+
+class Unpickler(pickle.Unpickler):
+    def persistent_load(self, named: tuple[str, int, str]) -> Tombstone:
+        return Tombstone(*named)

@@ -1,0 +1,59 @@
+"""What of a session outlives its kernel and its gateway, besides its variables. Values, and their text. Pure."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from kernel_gateway.auth.principal import Principal
+from kernel_gateway.limits.usage import NOTHING, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A cell whose end was told and whose kernel lived on: until it is committed it can be run again."""
+
+    number: int
+    cell_id: str
+    status: str
+    timeout_seconds: float
+
+
+@dataclass(slots=True)
+class Life:
+    """`owner` as it was at the opening. `epoch` counts how often the session went back to an earlier cell, `losses` how
+    often it lost some of its state. `lineage` is shared by all that were forked from one another; `parent` and
+    `parent_cell` say from where. `pending` are the cells after the last commit. `used` is what its account counted.
+
+    `is_fresh`: what its kernel loads first must share nothing with its siblings, such as the state of random numbers.
+    """
+
+    owner: Principal
+    opened_at: float
+    used_at: float
+    lineage: str
+    cells: int = 0
+    epoch: int = 0
+    losses: int = 0
+    parent: str = ""
+    parent_cell: int = 0
+    is_fresh: bool = False
+    pending: list[Ran] = field(default_factory=list)
+    calls: int = 0
+    writes: int = 0
+    used: Usage = NOTHING
+
+    def text(self) -> bytes:
+        return json.dumps(asdict(self), default=sorted).encode()  # sets of scopes as sorted lists
+
+    @classmethod
+    def read(cls, raw: bytes) -> "Life":
+        values: dict[str, Any] = json.loads(raw)
+        values["owner"] = _principal(values["owner"])
+        values["pending"] = [Ran(**each) for each in values["pending"]]
+        values["used"] = Usage(*values["used"])
+        return cls(**values)
+
+
+def _principal(values: dict[str, Any]) -> Principal:
+    alongside = tuple(map(_principal, values.pop("alongside")))
+    return Principal(**{**values, "scopes": frozenset(values["scopes"]), "alongside": alongside})

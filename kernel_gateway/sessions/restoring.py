@@ -1,0 +1,129 @@
+"""Gives a fresh kernel what a session's last one held: the newest commit, then the cells after it, run once more."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from kernel_gateway.errors import GatewayError
+from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.sessions.durable import Durable
+from kernel_gateway.sessions.life import Life, Ran
+from kernel_gateway.sessions.manifest import Layout, Manifest, told
+from kernel_gateway.sessions.sources import Source
+from kernel_gateway.store.commits import Mark
+
+_IN_A_MESSAGE_BYTES = 1024 * 1024  # beyond it the memory file costs less
+_RAN_TO_ITS_END = ("ok", "error")
+
+Rerun = Callable[[Ran, Source, bytes], Awaitable[str]]
+"""Runs a cell again with what its calls were answered with, and says how it ended this time."""
+
+
+@dataclass(slots=True)
+class News:
+    """What the next answer says of the state: whether it was brought back, what ran again, what is gone and why."""
+
+    restored: bool = False
+    rerun: list[int] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+
+
+class Restoring:
+    def __init__(self, session_id: str, life: Life, durable: Durable) -> None:
+        self._session_id, self._life, self._durable = session_id, life, durable
+
+    def __repr__(self) -> str:
+        return f"<Restoring {self._session_id}>"
+
+    async def restore(self, kernel: Kernel, rerun: Rerun) -> tuple[int, News]:
+        """The cell whose commit was restored, and the news. Raises GatewayError kernel_died."""
+        news = News(restored=True)
+        committed = 0
+        try:
+            if (found := await self._newest()) is not None:
+                committed, manifest = found
+                news.lost += await self._fill(kernel, manifest)
+        except GatewayError as error:
+            if error.code == "kernel_died":
+                raise
+            news.lost.append(f"all variables: {error.message}")
+            self._life.pending.clear()
+        self._life.pending = [ran for ran in self._life.pending if ran.number > committed]
+        await self._rerun(rerun, news)
+        return committed, news
+
+    async def _newest(self) -> tuple[int, Manifest] | None:
+        """The newest commit that the journal knows of; None where there is none.
+
+        Raises GatewayError where it was damaged, moved, replaced by an older one, or is another image's.
+        """
+        anchor = await self._durable.anchor(self._session_id)
+        if anchor is None:
+            return None
+        commit = await self._durable.checkpoints.latest(self._session_id)
+        if commit is None:
+            raise GatewayError("internal", "what was committed is gone; start again")
+        raw = await self._durable.checkpoints.open(self._mark(), commit, anchor)
+        return commit.cell, Manifest.read(raw)
+
+    async def _fill(self, kernel: Kernel, manifest: Manifest) -> list[str]:
+        """Its variables, into the kernel. Returns what is missing."""
+        if self._life.is_fresh:
+            manifest = manifest.without_hidden()
+        raw = manifest.written()
+        layout = Layout.of(manifest, len(raw))
+        head = {"manifest": len(raw), "units": layout.units, "keep": [], "size": 0, "adopt": True}
+        if layout.size <= _IN_A_MESSAGE_BYTES:
+            lost = await kernel.load(head, await self._message(raw, layout))
+        else:
+            with kernel.memory.filling(layout.size) as file:
+                os.pwrite(file, raw, 0)
+                await self._durable.checkpoints.read_into(self._mark(), layout.places, file)
+            lost = await kernel.load({**head, "size": layout.size})
+        return list(told({**manifest.lost(), **lost}))
+
+    async def _rerun(self, rerun: Rerun, news: News) -> None:
+        """The cells that were answered and not committed, in their order, within the time for it."""
+        pending, settings = self._life.pending, self._durable.settings
+        if not pending:
+            return
+        try:
+            sources = await self._durable.sources.exact(self._session_id)
+            async with asyncio.timeout(settings.rerun_seconds):
+                for ran in pending:
+                    await self._rerun_one(ran, sources.get(ran.cell_id), rerun, news)
+        except GatewayError as error:
+            news.lost.append(f"what {_cells(pending)} changed: {error.message}")
+        except TimeoutError:
+            left = [ran for ran in pending if ran.number > max(news.rerun, default=0)]
+            why = f"running it again took over {settings.rerun_seconds:g} s"
+            news.lost.append(f"what {_cells(left or pending)} changed: {why}")
+
+    async def _rerun_one(self, ran: Ran, source: Source | None, rerun: Rerun, news: News) -> None:
+        if source is None or ran.status not in _RAN_TO_ITS_END:
+            why = "its text is not kept" if source is None else f"it did not run to its end ({ran.status})"
+            news.lost.append(f"what cell {ran.number} changed: {why}")
+            return
+        status = await rerun(ran, source, await self._durable.trail.answers(self._session_id, ran.number))
+        news.rerun.append(ran.number)
+        if status != ran.status:
+            news.lost.append(f"what cell {ran.number} changed: it ended with `{status}` when it was run again")
+
+    async def _message(self, manifest: bytes, layout: Layout) -> bytes:
+        body = bytearray(layout.size)
+        body[: len(manifest)] = manifest
+        chunks = await self._durable.checkpoints.read(self._mark(), [name for name, _ in layout.places])
+        for (_, at), chunk in zip(layout.places, chunks, strict=True):
+            body[at : at + len(chunk)] = chunk
+        if len(body) != layout.size:
+            raise GatewayError("internal", "its manifest and its chunks do not agree")
+        return bytes(body)
+
+    def _mark(self) -> Mark:
+        return self._durable.mark(self._session_id, self._life)
+
+
+def _cells(pending: list[Ran]) -> str:
+    first, last = pending[0].number, pending[-1].number
+    return f"cells {first} to {last}" if first < last else f"cell {last}"

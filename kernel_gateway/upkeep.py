@@ -1,0 +1,68 @@
+"""Lets the kernels of idle sessions go, closes what nobody used for long, and forgets expired answers."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from kernel_gateway.approvals.queue import Queue
+from kernel_gateway.crash import places as crash_places
+from kernel_gateway.sessions.places import Places
+from kernel_gateway.sessions.session import Session
+from kernel_gateway.sessions.settings import SessionSettings
+from kernel_gateway.sessions.turns import Turns
+
+log = logging.getLogger(__name__)
+
+End = Callable[[Session, str], Awaitable[None]]
+
+
+class Upkeep:
+    """`rest` and `close` end a session's kernel, and the session, for a reason."""
+
+    def __init__(
+        self,
+        places: Places,
+        queue: Queue,
+        turns: Turns,
+        settings: SessionSettings,
+        clock: Callable[[], float],
+        rest: End,
+        close: End,
+    ) -> None:
+        self._places, self._queue, self._turns = places, queue, turns
+        self._settings, self._clock, self._rest, self._close = settings, clock, rest, close
+        self._task: asyncio.Task[None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Upkeep {'running' if self.is_running else 'stopped'}>"
+
+    @property
+    def is_running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._regularly(), name="session-upkeep")
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.reap_interval_seconds)
+            self._turns.forget_expired()
+            await self._queue.forget_expired()
+            for session in self._places:
+                try:
+                    await self._look_at(session)
+                except Exception as error:
+                    log.error("ending an idle session failed: %s", crash_places(error))
+
+    async def _look_at(self, session: Session) -> None:
+        if session.state == "busy" or self._queue.waits_in(session.id):  # a person may take longer than it has
+            return
+        unused = self._clock() - session.used_at
+        if unused > self._settings.ttl_seconds:
+            await self._close(session, "expired")
+        elif unused > self._settings.idle_seconds and session.seat.is_taken:
+            await self._rest(session, "idle")

@@ -1,0 +1,228 @@
+"""Sessions outlive their kernels and their gateway: what was committed comes back, and what was not is run again."""
+
+import os
+import signal
+
+import pytest
+
+from kernel_gateway.app import running
+from kernel_gateway.embedded import embedded_world
+from kernel_gateway.errors import GatewayError
+from kernel_gateway.sessions.result import ExecuteRequest
+from tests.conftest import until
+
+
+@pytest.fixture
+async def make(gateway_settings, world_and_app):
+    async def app(**sections):
+        _, made = await world_and_app(gateway_settings(**sections))
+        return made
+
+    return app
+
+
+async def cell(app, code, session="", **more):
+    result = await app.gateway.execute(app.stdio_principal(), ExecuteRequest(code, session, **more))
+    assert result.status == "ok", result
+    return result
+
+
+def session_of(app, session_id):
+    return next(each for each in app.gateway.live() if each.id == session_id)
+
+
+async def committed(app, session_id):
+    session = session_of(app, session_id)
+    await until(lambda: session.saving.committed == session.cells)
+    return session
+
+
+async def kill(session):
+    os.kill(session.seat.kernel._process.pid, signal.SIGKILL)
+    await until(session.seat.kernel.died.done)
+
+
+async def hold_commits(session, monkeypatch):
+    """Nothing is saved from here on, as if the gateway died before it came to it."""
+    monkeypatch.setattr(session.saving, "soon", lambda kernel: None)
+
+
+async def test_a_reply_says_which_cell_is_committed_and_soon_it_is_this_one(make):
+    app = await make()
+    first = await cell(app, "a = [1, 2]")
+    assert first.committed == 0
+    await committed(app, first.session_id)
+    assert (await cell(app, "a", first.session_id)).committed == 1
+
+
+async def test_with_before_reply_the_cell_itself_is_committed(make):
+    app = await make(sessions={"durability": "before-reply"})
+    first = await cell(app, "a = [1, 2]")
+    assert first.committed == 1
+    await kill(session_of(app, first.session_id))
+    assert (await cell(app, "a", first.session_id)).result == "[1, 2]"
+
+
+async def test_a_killed_kernel_loses_nothing_that_was_committed(make):
+    app = await make()
+    first = await cell(app, "a = {'x': [1, 2]}; b = a['x']")
+    await kill(await committed(app, first.session_id))
+    again = await cell(app, "b.append(3); a", first.session_id)
+    assert again.result == "{'x': [1, 2, 3]}"
+    assert (again.restored, again.rerun, again.lost, again.execution_count) == (True, (), (), 2)
+    later = await cell(app, "a", first.session_id)
+    assert (later.result, later.restored) == ("{'x': [1, 2, 3]}", False)
+
+
+async def test_what_was_answered_and_not_committed_is_run_again(make, monkeypatch):
+    app = await make()
+    first = await cell(app, "log = ['one']")
+    session = await committed(app, first.session_id)
+    await hold_commits(session, monkeypatch)
+    await cell(app, "log.append('two')", first.session_id)
+    await cell(app, "log.append('three')", first.session_id)
+    await kill(session)
+    again = await cell(app, "log", first.session_id)
+    assert again.result == "['one', 'two', 'three']"
+    assert (again.restored, again.rerun, again.lost, again.execution_count) == (True, (2, 3), (), 4)
+
+
+async def test_a_cell_that_is_run_again_gets_the_answers_of_then_and_calls_nothing(make, monkeypatch):
+    app = await make()
+    first = await cell(app, "a = 1")
+    session = await committed(app, first.session_id)
+    await hold_commits(session, monkeypatch)
+    made = "up = image_ops.uploads_init(filename='a.png', content_type='image/png', size_bytes=10)\nup['upload_id']"
+    told = await cell(app, made, first.session_id)
+    calls = session.account.calls
+    await kill(session)
+    again = await cell(app, "up['upload_id']", first.session_id)
+    assert (again.result, again.rerun, again.lost) == (told.result, (2,), ())
+    assert session.account.calls == calls
+
+
+async def test_a_call_whose_answer_was_not_kept_is_not_made_again(make, monkeypatch):
+    app = await make()
+    first = await cell(app, "a = 1")
+    session = await committed(app, first.session_id)
+    await hold_commits(session, monkeypatch)
+    monkeypatch.setattr("kernel_gateway.broker.recorded.MAX_ANSWER_BYTES", 1)
+    await cell(app, "quota = image_ops.quota_get()", first.session_id)
+    await kill(session)
+    again = await app.gateway.execute(app.stdio_principal(), ExecuteRequest("quota", first.session_id))
+    assert again.error.ename == "NameError"
+    assert again.rerun == (2,) and "cell 2" in again.lost[0]
+
+
+async def test_a_cell_that_ended_its_kernel_leaves_the_state_before_it(make):
+    app = await make()
+    first = await cell(app, "a = [1]")
+    await committed(app, first.session_id)
+    died = await app.gateway.execute(
+        app.stdio_principal(), ExecuteRequest("a.append(2)\nimport ctypes\nctypes.string_at(0)", first.session_id)
+    )
+    assert (died.status, died.code) == ("lost", "kernel_died")
+    again = await cell(app, "a", first.session_id)
+    assert (again.result, again.execution_count, again.restored) == ("[1]", 3, True)
+
+
+async def test_an_idle_session_hibernates_and_the_next_cell_brings_it_back(make):
+    app = await make(sessions={"idle_seconds": 0.05, "reap_interval_seconds": 0.02})
+    first = await cell(app, "import random\nrandom.seed(7)\nf = lambda: [1, 2]")
+    session = session_of(app, first.session_id)
+    kernel = session.seat.kernel
+    await until(lambda: session.state == "hibernated")
+    assert kernel.gone.done()
+    again = await cell(app, "f()", first.session_id)
+    assert (again.result, again.restored, again.execution_count) == ("[1, 2]", True, 2)
+
+
+@pytest.mark.filterwarnings("ignore::kernel_gateway.reference.loopback.ReferenceWorldWarning")
+async def test_a_session_outlives_its_gateway(gateway_settings):
+    settings = gateway_settings()
+    async with embedded_world(settings) as (_, with_world):
+        async with running(with_world, embedded=True) as app:
+            first = await cell(app, "def double(n):\n    return 2 * n\nvalues = [1, 2]")
+            await cell(app, "values.append(double(3))", first.session_id)
+        async with running(with_world, embedded=True) as app:
+            (mine,) = await app.gateway.sessions(app.stdio_principal())
+            assert (mine["session_id"], mine["state"], mine["cells"]) == (first.session_id, "hibernated", 2)
+            again = await cell(app, "values, double(5)", first.session_id)
+            assert (again.result, again.execution_count, again.lost) == ("([1, 2, 6], 10)", 3, ())
+
+
+async def test_a_session_that_nobody_used_for_its_time_is_deleted(make):
+    app = await make(sessions={"ttl_seconds": 0.2, "idle_seconds": 0.05, "reap_interval_seconds": 0.02})
+    first = await cell(app, "a = 1")
+    await until(lambda: not app.gateway.live())
+    with pytest.raises(GatewayError) as refused:
+        await app.gateway.execute(app.stdio_principal(), ExecuteRequest("a", first.session_id))
+    assert refused.value.code == "not_found"
+
+
+async def test_a_fork_goes_on_after_an_earlier_cell_and_leaves_its_parent_alone(make):
+    app = await make()
+    me = app.stdio_principal()
+    first = await cell(app, "a = [1]")
+    await committed(app, first.session_id)
+    await cell(app, "a.append(2)", first.session_id)
+    await committed(app, first.session_id)
+    forked = await app.gateway.fork(me, first.session_id, 1)
+    assert (forked["cells"], forked["parent"], forked["parent_cell"]) == (1, first.session_id, 1)
+    child = await cell(app, "a.append('child'); a", forked["session_id"])
+    assert (child.result, child.execution_count) == ("[1, 'child']", 2)
+    assert (await cell(app, "a", first.session_id)).result == "[1, 2]"
+
+
+async def test_fork_from_cell_runs_the_cell_in_the_fork(make):
+    app = await make()
+    first = await cell(app, "a = [1]")
+    await committed(app, first.session_id)
+    await cell(app, "a.append(2)", first.session_id)
+    child = await cell(app, "a", first.session_id, fork_from_cell=1)
+    assert (child.result, child.execution_count) == ("[1]", 2) and child.session_id != first.session_id
+
+
+async def test_a_cell_committed_together_with_others_can_be_gone_back_to(make, monkeypatch):
+    app = await make()
+    first = await cell(app, "a = [1]")
+    session = await committed(app, first.session_id)
+    with monkeypatch.context() as held:
+        await hold_commits(session, held)
+        await cell(app, "a.append(image_ops.quota_get()['org'])", first.session_id)
+    await cell(app, "a.append(3)", first.session_id)
+    await committed(app, first.session_id)
+    child = await cell(app, "a", first.session_id, fork_from_cell=2)
+    assert child.result.startswith("[1, '") and child.rerun == (2,)
+
+
+async def test_a_session_can_go_back_itself_and_its_calls_are_new_ones(make):
+    app = await make()
+    me = app.stdio_principal()
+    first = await cell(app, "a = [1]")
+    for code in ("a.append(2)", "a.append(3)"):
+        await cell(app, code, first.session_id)
+        await committed(app, first.session_id)
+    version = session_of(app, first.session_id).version
+    back = await app.gateway.fork(me, first.session_id, 2, in_place=True)
+    assert (back["session_id"], back["cells"]) == (first.session_id, 2)
+    assert session_of(app, first.session_id).version != version
+    again = await cell(app, "a", first.session_id)
+    assert (again.result, again.execution_count, again.restored) == ("[1, 2]", 3, True)
+
+
+@pytest.mark.parametrize("at", [0, 2, -1])
+async def test_there_is_nothing_to_go_back_to_beyond_the_cells(make, at):
+    app = await make()
+    first = await cell(app, "a = [1]")
+    with pytest.raises(GatewayError) as refused:
+        await app.gateway.fork(app.stdio_principal(), first.session_id, at)
+    assert refused.value.code == "invalid"
+
+
+async def test_for_one_more_kernel_the_session_that_was_idle_longest_hibernates(make):
+    app = await make(sessions={"max_kernels": 2})
+    ids = [(await cell(app, f"n = {number}")).session_id for number in range(3)]
+    assert [session_of(app, each).state for each in ids] == ["hibernated", "idle", "idle"]
+    assert (await cell(app, "n", ids[0])).result == "0"
+    assert [session_of(app, each).state for each in ids] == ["idle", "hibernated", "idle"]
