@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import nbformat
 from nbformat.reader import NotJSONError
-from nbformat.validator import NotebookValidationError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from kernel_gateway.errors import GatewayError
@@ -46,7 +45,7 @@ def read(path: Path) -> Any:
         return found
     except FileNotFoundError:
         raise GatewayError("invalid", f"there is no file `{path}`") from None
-    except (OSError, ValueError, NotJSONError, NotebookValidationError, AttributeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, NotJSONError, nbformat.ValidationError, AttributeError, KeyError, TypeError) as error:
         kind = type(error).__name__
         raise GatewayError("invalid", f"`{path}` is no notebook that can be read ({kind})") from None
 

@@ -33,7 +33,8 @@ class House:
 
     async def quota(self):
         """What uploads and jobs have used up so far, as the backend says it."""
-        code = "[(each.name, each.remaining) for each in image_ops.quota_get().policies if each.name in ('bytes', 'images')]"
+        names = "('bytes', 'images')"
+        code = f"[(each.name, each.remaining) for each in image_ops.quota_get().policies if each.name in {names}]"
         return (await self.app.gateway.execute(self.me, ExecuteRequest(code))).result
 
     async def export(self, session_id):
