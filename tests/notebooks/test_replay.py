@@ -153,12 +153,25 @@ async def test_what_an_edited_or_foreign_notebook_changes_is_asked_about(house, 
 
     async def deny(question):
         asked.extend(question["operations"])
-        (pending,) = house.app.gateway._queue._live()
-        await house.app.gateway._queue.decide(pending.id, person(house), approve=False)
+        await house.app.gateway.decide_approval(person(house), question["waits_for"], approve=False)
 
     (report,) = await house.replay(document, live=True, asked=deny)
     assert asked == ["image_ops:uploads_init"]
     assert (report.status, report.calls) == ("error", (("image_ops:uploads_init", "approval_denied"),))
+
+
+async def test_a_change_whose_record_has_run_out_is_asked_about(house, monkeypatch):
+    house = await house()
+    session_id = await house.run(UPLOAD)
+    document, asked = await house.export(session_id), []
+    monkeypatch.setattr(house.app.replays.records.effects, "_retention_seconds", 0.0)
+
+    async def deny(question):
+        asked.extend(question["operations"])
+        await house.app.gateway.decide_approval(person(house), question["waits_for"], approve=False)
+
+    await house.replay(document, live=True, asked=deny)
+    assert asked == ["image_ops:uploads_init"]
 
 
 def person(house):
