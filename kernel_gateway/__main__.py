@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import catalog.__main__ as catalog_commands
-from kernel_gateway import __version__, auditing, commands, key_commands, operating, policy_commands
+from kernel_gateway import __version__, auditing, commands, key_commands, operating, policy_commands, replaying
 from kernel_gateway.audit import logs
 from kernel_gateway.audit.observation_settings import LogSettings
 from kernel_gateway.config import environment, load
@@ -180,7 +180,9 @@ def _add_operating(every: _Commands, command: Callable[..., argparse.ArgumentPar
     part.add_argument("--role", metavar="NAME", help="callers in this role alone")
     part.add_argument("--front-end", metavar="NAME", help="one way in alone: mcp, stdio or rest")
     switch.add_argument("--reason", default="", metavar="TEXT", help="one line that whoever is refused reads")
-    sessions = every.add_parser("sessions", help="list, show or export the sessions of a gateway that runs")
+    sessions = every.add_parser(
+        "sessions", help="list, show or export the sessions of a gateway that runs, replay a notebook"
+    )
     verbs = sessions.add_subparsers(required=True, metavar="VERB", help="what to do with them")
     listed = command("list", operating.sessions_list, "list everybody's open sessions", among=verbs)
     shown = command("show", operating.sessions_show, "show one session and its transcript", among=verbs)
@@ -190,6 +192,11 @@ def _add_operating(every: _Commands, command: Callable[..., argparse.ArgumentPar
     exported.add_argument(
         "-o", "--output", required=True, type=Path, metavar="F.ipynb", help="a file that is not there"
     )
+    replayed = command("replay", replaying.sessions_replay, "run a notebook again, and say what differs", among=verbs)
+    replayed.add_argument("file", type=Path, metavar="F.ipynb", help="an exported session, or any other notebook")
+    how = replayed.add_mutually_exclusive_group()
+    how.add_argument("--live", action="store_true", help="make its calls again; nothing is done twice")
+    how.add_argument("--recorded", dest="live", action="store_false", help="answer its calls from the record (default)")
     approvals = every.add_parser("approvals", help="answer what waits for another person, of callers on stdio")
     verbs = approvals.add_subparsers(required=True, metavar="VERB", help="list, approve or deny")
     waiting = command("list", operating.approvals_list, "show what waits: the question and the code", among=verbs)
@@ -198,7 +205,7 @@ def _add_operating(every: _Commands, command: Callable[..., argparse.ArgumentPar
         decided.append(command(verb, operating.approvals_decide, f"{verb} one of them", among=verbs))
         decided[-1].add_argument("id", metavar="ID", type=_listed_id, help="as `approvals list` shows it")
         decided[-1].set_defaults(decision=verb)
-    for each in (switch, listed, shown, exported, waiting, *decided):
+    for each in (switch, listed, shown, exported, replayed, waiting, *decided):
         each.add_argument("--json", action="store_true", help="one object, for programs")
 
 

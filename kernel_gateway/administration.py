@@ -118,6 +118,10 @@ class Administration:
         self._decide(principal)
         return await self._gateway.source_of(self._live(session_id), principal)
 
+    def require(self, principal: Principal) -> None:
+        """Raises GatewayError where this is no operator."""
+        self._decide(principal)
+
     async def close(self) -> None:
         await asyncio.gather(*self._halting.values(), return_exceptions=True)
 

@@ -73,6 +73,8 @@ from kernel_gateway.store.lives import Lives
 from kernel_gateway.store.vault import Vault
 from kernel_gateway.upstreams.asker import signer
 from kernel_gateway.upstreams.http import connect
+from notebooks.records import KeptRecords
+from notebooks.replay import Replays
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class App:
     settings: Settings
     gateway: Gateway
     operators: Administration
+    replays: Replays
     unsafe: str
     verifier: Verifier
     unreviewed: tuple[str, ...]
@@ -189,7 +192,7 @@ async def running(
         switch = Switch(SwitchFile(store.folder), settings.switch.watch_seconds, clock)
         switch.start()
         stack.push_async_callback(switch.close)
-        limits = settings.limits
+        limits, grace = settings.limits, settings.switch.grace_seconds
         compiler = compiler_of(served, limits, keys.secret("canary"))
         policies = Policies(compiler, Source.read(settings.policy))
 
@@ -296,24 +299,32 @@ async def running(
         await sources.recover(lambda each: gateway.has(each) or lives.are_elsewhere(each))
         lives.keep(session.id for session in gateway.live())
         stack.push_async_callback(gateway.close)
-        grace_seconds = settings.switch.grace_seconds
         explainer = Explainer(served.catalog, served.roles, lambda: policies.current, hosts, switch)
         operators = Administration(
-            gateway, reachable, explainer, reloader.notices, authorizer, switch, journal, clock, grace_seconds
+            gateway, reachable, explainer, reloader.notices, authorizer, switch, journal, clock, grace
         )
         stack.push_async_callback(operators.close)
         measure(metrics, gateway, pool, switch, queue, settings)
         fetch = HttpFetch(settings.auth)
         stack.callback(fetch.close)
         verifier = Verifier(settings.auth, fetch if embedded else without_reference_keys(fetch), clock)
-        refusals = Refusals(journal.record)
-        event_id, refused = partial(secrets.token_hex, 8), lambda error, who: refusals.count(error, "admin", who)
-        door = Door(verifier, settings.server, clock, event_id, _at_any_rate, refused)
-        organisation = settings.auth.stdio.organisation
-        await stack.enter_async_context(administered(store.folder, door, operators, gateway, organisation))
-        state_key = keys.secret("request-state")
+        event_id, refusals = partial(secrets.token_hex, 8), Refusals(journal.record)
+        door = Door(
+            verifier,
+            settings.server,
+            clock,
+            event_id,
+            _at_any_rate,
+            lambda error, who: refusals.count(error, "admin", who),
+        )
+        stdio, records = settings.auth.stdio, KeptRecords(effects, vault, Trail(vault))
+        replays = Replays(gateway, services, sources, journal, records, reachable, settings.sessions, stdio, secret)
+        await stack.enter_async_context(
+            administered(store.folder, door, operators, gateway, stdio.organisation, replays)
+        )
+        unreviewed, state_key = served.unreviewed, keys.secret("request-state")
         yield App(
-            settings, gateway, operators, warning, verifier, served.unreviewed, metrics, journal, state_key, clock
+            settings, gateway, operators, replays, warning, verifier, unreviewed, metrics, journal, state_key, clock
         )
 
 

@@ -71,9 +71,16 @@ class Gateway:
         )
         self._branches = Branches(self._places, services, settings, queue)
         self._cells = Cells(
-            self._turns, permits, queue, self._session, self._open, self._close, self._places.room, self._branches.fork
+            self._turns,
+            permits,
+            queue,
+            self._session,
+            self.open_session,
+            self.end_session,
+            self._places.room,
+            self._branches.fork,
         )
-        self._upkeep = Upkeep(self._places, queue, self._turns, settings, services.clock, self._rest, self._close)
+        self._upkeep = Upkeep(self._places, queue, self._turns, settings, services.clock, self._rest, self.end_session)
 
     def __repr__(self) -> str:
         return f"<Gateway {len(self._places)} sessions, {self._turns!r}>"
@@ -98,7 +105,7 @@ class Gateway:
         await self._turns.close()
         for session in self._places:
             if self._services.durable is None or not session.cells:
-                await self._close(session, "shutdown")
+                await self.end_session(session, "shutdown")
             else:
                 await self._rest(session, "shutdown")
 
@@ -193,7 +200,7 @@ class Gateway:
         """Without a cell: it may read, and what the `wanted` flags hand on. Raises GatewayError denied, limited."""
         with self._asked(principal, "create"):
             given = delegate(principal, wanted, self._usable.roles.flags, self._usable.reading)
-            session = self._open(given.principal, "create")
+            session = self.open_session(given.principal, "create")
         for flag in given.granted:
             self._journal.record(SessionDelegated(**self._who(session), flag=flag))
         await self._queue.note_agent(principal)
@@ -250,7 +257,7 @@ class Gateway:
     async def close_session(self, principal: Principal, session_id: str) -> None:
         with self._asked(principal, "delete", session_id):
             session = self._session(principal, session_id)
-        await self._close(session, "closed")
+        await self.end_session(session, "closed")
         await self._journal.flush()
 
     @contextmanager
@@ -281,12 +288,12 @@ class Gateway:
             raise GatewayError("not_found", f"no session `{session_id[:80]}`: {what}")
         return session
 
-    def _open(self, principal: Principal, reason: str = "execute") -> Session:
-        session = self._places.open(principal)
+    def open_session(self, principal: Principal, reason: str = "execute", services: Services | None = None) -> Session:
+        session = self._places.open(principal, services)
         self._journal.record(SessionOpened(**self._who(session), reason=reason))
         return session
 
-    async def _close(self, session: Session, reason: str) -> None:
+    async def end_session(self, session: Session, reason: str) -> None:
         if not self._places.give_back(session):
             return  # somebody else is closing it already
         self._services.broker.forget_session(session.id)

@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,49 @@ async def ask(
             refusal = GatewayError(answer["code"], answer["detail"])
     if answers:
         return answers
-    raise refusal or NoGatewayError(
+    raise refusal or _no_gateway(folder)
+
+
+async def stream(settings: Settings, path: str, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
+    """The lines with which the first live gateway answers, as they come. Raises GatewayError as it says."""
+    folder = settings.store.folder
+    for name in admin_sockets(folder):
+        with reachable(folder) as short:
+            transport = httpx2.AsyncHTTPTransport(uds=str(short / name))
+            async with (
+                httpx2.AsyncClient(transport=transport, base_url="http://admin", timeout=None) as http,
+                _opened(http, path, body) as response,
+            ):
+                if response is None:
+                    continue
+                if not response.is_success:
+                    answer = json.loads(await response.aread())
+                    raise GatewayError(answer["code"], answer["detail"])
+                async for line in response.aiter_lines():
+                    yield json.loads(line)
+                return
+    raise _no_gateway(folder)
+
+
+@asynccontextmanager
+async def _opened(
+    http: httpx2.AsyncClient, path: str, body: Mapping[str, Any]
+) -> AsyncIterator[httpx2.Response | None]:
+    """None where nobody listens."""
+    try:
+        request = http.build_request("POST", path, json=body)
+        response = await http.send(request, stream=True)
+    except httpx2.ConnectError:
+        yield None
+        return
+    try:
+        yield response
+    finally:
+        await response.aclose()
+
+
+def _no_gateway(folder: Path) -> NoGatewayError:
+    return NoGatewayError(
         f"no gateway runs on the state folder `{folder}`; start it, or set KG_STORE__FOLDER to its folder"
     )
 

@@ -48,6 +48,7 @@ LAYERS = [
     "kernel_gateway.garbage",
     "kernel_gateway.commands",
     "kernel_gateway.operating",
+    "kernel_gateway.replaying",
     "kernel_gateway.policy_commands",
     "kernel_gateway.key_commands",
     "kernel_gateway.__main__",

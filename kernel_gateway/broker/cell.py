@@ -45,7 +45,7 @@ class Cell:
     kind, `tally` what they used and reserved. A call has its place among the records from its start, so that they
     stand in the order in which the cell asked, whichever ends first. `origin` is where the caller named the request:
     then the keys of its mutations come from it, else from the cell. `author` is agent or person, `parent_id` the cell
-    whose state it begins with.
+    whose state it begins with. `asks_every_change` where nobody has agreed to it as a whole.
     """
 
     principal: Principal
@@ -64,6 +64,7 @@ class Cell:
     is_shared: bool = False
     ask: Ask | None = None
     unanswered: list[str] = field(default_factory=list)
+    asks_every_change: bool = False
     notes: Notes = field(default_factory=Notes, repr=False)
     recorded: Recorded | None = field(default=None, repr=False)
     author: str = "agent"
@@ -87,7 +88,8 @@ class Cell:
         return self.approver if covers else ""
 
     def asks_each(self, operation: Operation) -> bool:
-        return self.approver != "auto" and self.is_shared and operation.effect is not Effect.READ
+        is_unsure = self.asks_every_change or (self.approver != "auto" and self.is_shared)
+        return is_unsure and operation.effect is not Effect.READ
 
     def take(self, operation: Operation) -> None:
         """Counts one call against the plan. Raises GatewayError plan_exceeded."""

@@ -31,7 +31,7 @@ class Permission:
         if decision.code != "approval_required":
             insist(decision)
             if cell.asks_each(operation):
-                decision = replace(decision, approver=cell.approver)
+                decision = replace(decision, approver="person" if cell.asks_every_change else cell.approver)
         try:
             cell.take(operation)
         except GatewayError:

@@ -3,12 +3,14 @@
 Its law: who connects is asked of the kernel (SO_PEERCRED) and of nobody else; there are no tokens.
 """
 
+import asyncio
+import json
 import os
 import pwd
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,9 +35,11 @@ from kernel_gateway.frontends.body import read
 from kernel_gateway.frontends.handler import Door, Handler, NotFound
 from kernel_gateway.frontends.rest import SESSION_ID
 from kernel_gateway.frontends.switch import ROUTE, Operators, SwitchHandler
+from notebooks.document import Plan
 from notebooks.export import notebook
+from notebooks.replay import Replays, as_lines
 
-POLICY, EXPLAIN = "/v1/policy", "/v1/policy/explain"
+POLICY, EXPLAIN, REPLAYS = "/v1/policy", "/v1/policy/explain", "/v1/replays"
 ISSUER = "urn:kernel-gateway:admin"
 LIFETIME_SECONDS = 60.0  # of what one request may do
 _CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
@@ -47,6 +51,8 @@ class Administrators(Operators, Protocol):
     async def sessions(self, principal: Principal, /) -> list[dict[str, Any]]: ...
 
     async def session(self, principal: Principal, session_id: str, /) -> dict[str, Any]: ...
+
+    def require(self, principal: Principal, /) -> None: ...
 
     async def source(self, principal: Principal, session_id: str, /) -> dict[str, str]: ...
 
@@ -97,6 +103,41 @@ class AdminNotebook(AdminSessions):
         sources = await self.operators.source(self.principal, session_id)
         session = await self.operators.session(self.principal, session_id)
         self.reply(notebook(session_id, session["transcript"], sources))
+
+
+class Replayed(Plan):
+    """The body of a POST."""
+
+    live: bool = False
+
+
+class AdminReplays(AdminHandler):
+    """One JSON object a line, each as soon as it is known; whoever hangs up ends it."""
+
+    route = REPLAYS
+
+    def initialize(self, door: Door, operators: Administrators, replays: Replays) -> None:  # type: ignore[override]
+        super().initialize(door)
+        self.operators, self.replays = operators, replays
+        self._running: asyncio.Task[None] | None = None
+
+    async def post(self) -> None:
+        asked = read(Replayed, self.request.body, '{"session_id": "", "cells": [{"id": "", "source": "1 + 1"}]}')
+        self.operators.require(self.principal)
+        self._running = asyncio.create_task(self._replay(asked))
+        await self._running
+
+    def on_connection_close(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+
+    async def _replay(self, asked: Replayed) -> None:
+        async with self.replays.stage(asked, self.principal, live=asked.live) as stage:
+            self.set_header("Content-Type", "application/x-ndjson")
+            async with aclosing(as_lines(stage)) as lines:
+                async for said in lines:
+                    self.write(json.dumps(said) + "\n")
+                    await self.flush()
 
 
 class AdminPolicy(AdminHandler):
@@ -158,13 +199,16 @@ def operator(uid: int, own: int, now: float) -> Principal:
     return Principal(ISSUER, "local", name, "command-line", "admin", scopes, now + LIFETIME_SECONDS, "admin")
 
 
-def admin_application(door: Door, operators: Administrators, gateway: Approvals, organisation: str) -> web.Application:
+def admin_application(
+    door: Door, operators: Administrators, gateway: Approvals, organisation: str, replays: Replays
+) -> web.Application:
     arguments = {"door": door, "operators": operators}
     approving = {"door": door, "gateway": gateway, "organisation": organisation}
     routes: list[Any] = [
         (ROUTE, AdminSwitch, arguments),
         (rf"/v1/sessions(?:/{SESSION_ID})?", AdminSessions, arguments),
         (rf"/v1/sessions/{SESSION_ID}/notebook", AdminNotebook, arguments),
+        (REPLAYS, AdminReplays, {**arguments, "replays": replays}),
         (POLICY, AdminPolicy, arguments),
         (EXPLAIN, AdminExplain, arguments),
         (APPROVALS, AdminApprovals, approving),
@@ -177,12 +221,12 @@ def admin_application(door: Door, operators: Administrators, gateway: Approvals,
 
 @asynccontextmanager
 async def administered(
-    folder: Path, door: Door, operators: Administrators, gateway: Approvals, organisation: str
+    folder: Path, door: Door, operators: Administrators, gateway: Approvals, organisation: str, replays: Replays
 ) -> AsyncIterator[None]:
     """Serves the admin socket of this state folder until the context ends; `organisation` is that of callers on stdio.
     Raises ConfigError."""
     with admin_socket(folder) as made:
-        application = admin_application(door, operators, gateway, organisation)
+        application = admin_application(door, operators, gateway, organisation, replays)
         server = httpserver.HTTPServer(application, max_body_size=door.settings.max_body_bytes)
         server.add_socket(made)
         try:

@@ -159,6 +159,14 @@ class Effects:
         """It may have been done, and nobody will say."""
         await self._told(lambda connection: self._set(connection, effect, State.OUTCOME_UNKNOWN))
 
+    async def done_in(self, session_id: str, cell_id: str) -> list[Effect]:
+        """What a cell did within the retention, oldest first."""
+        since = self._clock() - self._retention_seconds
+        of_cell = (_effects.c.session_id == session_id, _effects.c.cell_id == cell_id, _effects.c.at >= since)
+        is_done = _effects.c.state.in_((State.ANSWERED, State.REPLIED))
+        statement = select(_effects).where(*of_cell, is_done).order_by(_effects.c.at)
+        return await self._database.run(lambda connection: [_effect(row) for row in connection.execute(statement)])
+
     def end(self, effect: Effect) -> None:
         """It is no longer under way, whatever came of it."""
         self._under_way.pop(effect.key, None)

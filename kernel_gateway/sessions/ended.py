@@ -10,7 +10,7 @@ from kernel_gateway.kernels.kernel import Outcome
 from kernel_gateway.kernels.outputs import Outputs, without_ansi
 from kernel_gateway.sessions.restoring import News
 from kernel_gateway.sessions.result import CellError, ExecuteResult, Image
-from kernel_gateway.sessions.steady import steady
+from kernel_gateway.sessions.steady import MAX_CHARACTERS, steady
 
 
 def result_of(cell: Cell, outcome: Outcome, news: News, duration_ms: float, committed: int | None) -> ExecuteResult:
@@ -78,19 +78,21 @@ def event_of(
 
 def _shown(outputs: Outputs, digest: Callable[[bytes], str]) -> tuple[Output, ...]:
     """Every output by its kind, size and digests; the second is short, for it is only compared within a replay."""
+    room = MAX_CHARACTERS
 
-    def entry(kind: str, size: int, content: bytes, *, is_text: bool) -> Output:
-        exact = digest(content)
-        same = steady(content.decode(errors="replace")).encode() if is_text else content
-        return kind, size, exact, (exact if same == content else digest(same))[:32]
+    def entry(kind: str, size: int, content: bytes, text: str = "") -> Output:
+        nonlocal room
+        exact, same = digest(content), steady(text, room)
+        room -= len(text)
+        return kind, size, exact, (exact if same == text else digest(same.encode()))[:32]
 
     texts = [("stdout", outputs.stdout), ("stderr", outputs.stderr), ("error", ": ".join((outputs.error or ())[:2]))]
-    streams = [entry(kind, len(text.encode()), text.encode(), is_text=True) for kind, text in texts if text]
-    displays = outputs.shown[: MAX_OUTPUTS - len(streams)]
-    return (
-        *streams,
-        *(entry(each.mime, each.size_bytes, each.content, is_text=each.mime == "text/plain") for each in displays),
-    )
+    streams = [entry(kind, len(text.encode()), text.encode(), text) for kind, text in texts if text]
+    displays = [
+        entry(each.mime, each.size_bytes, each.content, each.content.decode() if each.mime == "text/plain" else "")
+        for each in outputs.shown[: MAX_OUTPUTS - len(streams)]
+    ]
+    return (*streams, *displays)
 
 
 def _void(cell: Cell) -> str:

@@ -47,10 +47,10 @@ class Places:
         """Whether it was the caller's, and closed not long ago."""
         return self._closed.get(session_id) == principal.identity
 
-    def open(self, principal: Principal) -> Session:
-        """Raises ExceededError where there is no place."""
+    def open(self, principal: Principal, services: Services | None = None) -> Session:
+        """With `services` of its own, or those of all. Raises ExceededError where there is no place."""
         self.require(principal)
-        session = Session(self._services.new_id("ses"), principal, self._services, self._settings)
+        session = Session(self._services.new_id("ses"), principal, services or self._services, self._settings)
         self.take(session)
         return session
 

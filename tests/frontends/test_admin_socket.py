@@ -50,7 +50,7 @@ async def folder(tmp_path, hold):
         """At any rate."""
 
     door = Door(None, ServerSettings(), lambda: 1000.0, lambda: "event", admit, lambda error, who: None)
-    await hold(administered(folder, door, Operators(), Gateway(), "acme"))
+    await hold(administered(folder, door, Operators(), Gateway(), "acme", None))
     return folder
 
 

@@ -1,9 +1,13 @@
 """What two runs of a cell show alike, and what tells them apart."""
 
+from hashlib import sha256
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kernel_gateway.kernels.outputs import Outputs
+from kernel_gateway.sessions.ended import _shown
 from kernel_gateway.sessions.steady import MAX_CHARACTERS, steady
 
 
@@ -35,9 +39,23 @@ def test_what_a_cell_computed_stays(text):
 
 
 def test_longer_text_is_compared_as_it_stands():
-    text = "12 ms " * (MAX_CHARACTERS // 6)
-    assert "<duration>" in steady(text)
-    assert steady(text + "12 ms and more") == text + "12 ms and more"
+    text = "12 ms " + " " * (MAX_CHARACTERS - 6)
+    assert steady(text) == text.replace("12 ms", "<duration>")
+    assert steady(text + " ") == text + " "
+
+
+def test_what_one_cell_may_have_looked_through_is_bounded_for_all_its_outputs():
+    def entries(*texts):
+        outputs = Outputs(100_000, 4)
+        for text in texts:
+            outputs.take("execute_result", {"data": {"text/plain": text}})
+        return _shown(outputs, lambda content: sha256(content).hexdigest())
+
+    half, other = "12 ms" + " " * (MAX_CHARACTERS // 2 - 5), "13 ms" + " " * (MAX_CHARACTERS // 2 - 5)
+    first, second = entries(half, half), entries(other, other)
+    assert [each[3] for each in first] == [each[3] for each in second]
+    first, second = entries(half, half, "12 ms"), entries(other, other, "13 ms")
+    assert [a[3] == b[3] for a, b in zip(first, second, strict=True)] == [True, True, False]
 
 
 @settings(deadline=None)
