@@ -1,5 +1,6 @@
 """Sessions outlive their kernels and their gateway: what was committed comes back, and what was not is run again."""
 
+import asyncio
 import os
 import signal
 
@@ -226,3 +227,39 @@ async def test_for_one_more_kernel_the_session_that_was_idle_longest_hibernates(
     assert [session_of(app, each).state for each in ids] == ["hibernated", "idle", "idle"]
     assert (await cell(app, "n", ids[0])).result == "0"
     assert [session_of(app, each).state for each in ids] == ["idle", "hibernated", "idle"]
+
+
+async def test_kernels_of_one_caller_are_capped_and_busy_ones_stay(make):
+    app = await make(sessions={"max_kernels_per_principal": 1})
+    me = app.stdio_principal()
+    first = await cell(app, "n = 1")
+    assert session_of(app, (await cell(app, "n = 2")).session_id).state == "idle"
+    assert session_of(app, first.session_id).state == "hibernated"
+    busy = asyncio.create_task(app.gateway.execute(me, ExecuteRequest("import time; time.sleep(60)", first.session_id)))
+    await until(lambda: session_of(app, first.session_id).seat._cell)
+    with pytest.raises(GatewayError) as refused:
+        await app.gateway.execute(me, ExecuteRequest("1"))
+    assert (refused.value.code, refused.value.policy) == ("limited", "kernels-per-token")
+    await app.gateway.interrupt(me, first.session_id)
+    await busy
+
+
+async def test_after_so_many_cells_without_a_pause_one_waits_for_its_state(make, monkeypatch):
+    app = await make(sessions={"max_uncommitted_cells": 2})
+    first = await cell(app, "a = []")
+    session = session_of(app, first.session_id)
+    for number in range(4):
+        await cell(app, f"a.append({number})", first.session_id)
+        assert len(session.life.pending) <= 2
+    assert session.saving.committed >= 3
+
+
+async def test_cells_that_take_too_long_to_run_again_are_lost_with_that_reason(make, monkeypatch):
+    app = await make(sessions={"rerun_seconds": 0.2})
+    first = await cell(app, "import os, time")
+    session = await committed(app, first.session_id)
+    await hold_commits(session, monkeypatch)
+    await cell(app, "began = time.monotonic()\nwhile time.monotonic() - began < 0.5: pass\nslow = 1", first.session_id)
+    await kill(session)
+    again = await cell(app, "'slow' in dir()", first.session_id)
+    assert again.result == "False" and "took over 0.2 s" in again.lost[0]
