@@ -3,7 +3,7 @@
 import re
 from urllib.parse import unquote
 
-from kernel_gateway.audit.names import Says, says, words
+from kernel_gateway.audit.names import Says, words
 
 _PLACEHOLDER = re.compile(  # what stands where a secret was, or will be
     r"""[*•●#._?x-]{2,}$|\*|…|<[^<>]*>?$|&lt;
@@ -14,7 +14,7 @@ _PLACEHOLDER = re.compile(  # what stands where a secret was, or will be
     re.IGNORECASE | re.VERBOSE,
 )
 _REFERENCE = re.compile(  # where it is to be found
-    r"""\$\{|\$\(|\$\$?[A-Za-z_]\w*(?:[}"'.):\[]|$)|\$env:|\{\{|\{[A-Za-z_][\w.]*\}|%\(?[A-Za-z_]\w*\)?[sd%]?$|%[\w{]+\}?%?$|\#\{|@\{|<%|@Microsoft\.KeyVault
+    r"""\$\{|\$\(|\$\$?[A-Za-z_]\w*(?=[\s}"'.,:;&/)\[]|$)|\$env:|\{\{|\{[A-Za-z_][\w.]*\}|%\(?[A-Za-z_]\w*\)?[sd%]?$|%[\w{]+\}?%?$|\#\{|@\{|<%|@Microsoft\.KeyVault
     |!(?:Ref|Sub|GetAtt|vault|ImportValue|secret|env|Join)\b|&?:[a-z_]\w*$|\?$|%s$
     |(?:[a-z][a-z0-9]{1,15}\+)?(?:op|vault|ssm|sm|gsm|awssm|azkv|azurekv|gcpsm|akv|env|file|ref|keyring|keychain|pass|doppler|bws|aws|gcp
         |secretsmanager|secretmanager|parameterstore|resolve|lookup|valueFrom|kms|sops|k8s):[\w/.:\#-]
@@ -29,7 +29,10 @@ _CODE = re.compile(
         |[a-z_]\w*(?:\.[a-z_][A-Za-z_]*){1,5}$|[&*]+(?:'\w+[ ])?(?:mut[ ])?\w+$|(?:new|await|async|return|lambda|func|function|not)$""",
     re.VERBOSE,
 )
-_VARIABLE = re.compile(r"[a-z]+(?:_[a-z]+)+$|[a-z]+(?:[A-Z][a-z]+)+$")
+_VARIABLE = re.compile(
+    r"[a-z]+(?:_[a-z]+)*_(?:token|secret|password|passwd|pwd|key|credentials?|auth|pass|pin|otp|code|value|var|id|name)$"
+    r"|[a-z]+(?:[A-Z][a-z]+)*(?:Token|Secret|Password|Passwd|Pwd|Key|Credentials?|Auth|Pass|Pin|Otp|Code|Value|Id|Name)$"
+)
 _PATH = re.compile(
     r"(?:~|\.{1,2}|/(?:etc|run|home|var|usr|opt|root|tmp|mnt|proc|srv|Users|secrets|app|workspace|data|keys|certs|vault))/[\w./@-]+$|/[\w.-]+$|[A-Za-z]:\\"
     r"|(?:[\w.-]+/)*[\w.-]+\.(?:pem|key|crt|cer|pub|p12|pfx|jks|json|ya?ml|toml|txt|env|ini|conf|cfg|gpg|asc|kdbx|ppk|der|png|jpe?g|py|js|ts|go|rb|tar|gz|zip)$"
@@ -62,6 +65,8 @@ def is_secret(value: str, name: str, means: Says, *, quoted: bool) -> bool:
     """Whether `value` can be a secret, under a name that means so."""
     if means is Says.MAYBE and len(value) < 16:
         return False
+    if is_reference(value) or value.startswith((")", "]", "}", ",", ";")):  # what follows a closing quotation mark
+        return False
     value = unquote(unquote(value)).strip()
     if not _SIGN.search(value) or value.lower().rstrip(".,;:!?)") in HARMLESS or is_reference(value):
         return False
@@ -72,7 +77,7 @@ def is_secret(value: str, name: str, means: Says, *, quoted: bool) -> bool:
         return False
     if _PATH.match(value) and not lower.endswith("password"):
         return False
-    if not quoted and (_CODE.match(value) or (_VARIABLE.match(value) and says(value) is not Says.NOTHING)):
+    if not quoted and (_CODE.match(value) or _VARIABLE.match(value)):
         return False
     if means is Says.SECRET:
         return True

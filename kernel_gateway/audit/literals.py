@@ -94,7 +94,7 @@ def unquoted(text: str, begin: int, name: str, means: Says, pattern: re.Pattern[
 
 def _value(text: str, match: re.Match[str]) -> str:
     """With what closes it, where it is a reference, such as ${NAME}; and the words of a mask, such as (not set)."""
-    if match[0].startswith(("$", "{", "%", "#", "<", "(", "!", "[")):
+    if match[0].startswith(("$", "{", "%", "#{", "<", "(", "!", "[")):
         return match[0] + text[match.end() : match.end() + 16].split("\n")[0]
     return match[0].rstrip(".,:;)]}")
 
@@ -134,7 +134,7 @@ def judged(text: str, match: re.Match[str] | None, name: str, means: Says, group
     return Span(*match.span(group), label(name))
 
 
-def prose(text: str, separator: re.Match[str], name: str) -> Span | None:
+def prose(text: str, separator: re.Match[str], name: str, means: Says) -> Span | None:
     """`the password is hunter2`, `invalid token 8f3a...`: only what cannot be a word or an identifier."""
     opening = OPENING.match(text, separator.end())
     begin = opening.end() if opening else separator.end()
@@ -146,7 +146,9 @@ def prose(text: str, separator: re.Match[str], name: str) -> Span | None:
     if lower.endswith(("code", "pin", "otp")):
         return span if separator["copula"] and is_spoken_code(value) else None
     if opening and separator["copula"] and text.startswith(opening[1], match.end()):
-        return span if len(value) >= 6 and is_secret(value, name, Says.SECRET, quoted=True) else None
+        return span if len(value) >= 6 and is_secret(value, name, means, quoted=True) else None
+    if means is not Says.SECRET:
+        return None
     is_password = "pass" in lower or "pwd" in lower
     shortest = 6 if separator["copula"] else 8 if is_password else 12
     plain = is_identifier(value) and not (is_password and _HEX.match(value))

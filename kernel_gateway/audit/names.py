@@ -71,7 +71,7 @@ _MAYBE = words("auth authorization cookie cookies cred credential credentials cr
 _PLAIN_TOKENS = words(
     """
     bos cancel cancellation change class cls completion continuation cursor design end eos existing expected fencing
-    first id invalid last lexer lock mask max min missing n next num number pad page pagination parse parser per
+    first invalid last lexer lock mask max min missing n next num number pad page pagination parse parser per
     progress prompt public resume sep special start stop sync total unexpected unk unknown used
     """
 )
@@ -93,12 +93,12 @@ _KEY_ENDINGS = ("secret", "access", "private", "signing", "encryption", "shared"
 _PLAIN_KEYS = words(
     """
     agg aggregate answer arrow attribute batch bucket by cache candidate category chunk clustering column component
-    composite config context correlation country current customer data dataset date dedup deduplication default dict
+    composite config context correlation country current customer dataset date dedup deduplication default dict
     dictionary distribution document down entity enter entry enum error escape event feature field file first fk flag
-    foreign form group hash header hot i18n id idempotency image index input item job join json k key
+    foreign form group hash header host hot i18n id idempotency image index input item job join json k key
     keyboard known label language last left locale localization location lock lookup map media message meta metadata
     metric missing name natural next node object option order pair parameter parent part partition path pk
-    prefix press previous primary product project property pub public publishable query random range record redis
+    prefix press previous product project property pub public publishable query random range record redis
     registry report request reserved resource result right rk route routing row s s3 schema section segment setting
     shard sharding shift short site slot sort source space state store string style surrogate tab table
     tag target task template tenant text theme thread topic translation tree type ui uniq unique up upload user value
@@ -132,6 +132,7 @@ def _singular(word: str) -> str | None:
 
 
 def _says(before: list[str], last: str) -> Says:
+    before = [part for part in before if not part.isdigit()]
     prior = before[-1] if before else ""
     if prior in {"public", "pub", "publishable", "no", "existing"}:
         return Says.NOTHING
@@ -148,7 +149,7 @@ def _says(before: list[str], last: str) -> Says:
     if last in _SECRET or last.endswith(_SECRET_ENDINGS):
         return Says.SECRET
     if last.endswith("key") and (of := last.removesuffix("key") or prior):
-        if of in _PLAIN_KEYS:
+        if of in _PLAIN_KEYS or (of == "primary" and len(before) == 1):
             return Says.NOTHING
         return Says.SECRET if of in _SECRET_KEYS or of.endswith(_KEY_ENDINGS) or "x" in before[:1] else Says.MAYBE
     return Says.MAYBE if last in _MAYBE else Says.NOTHING

@@ -14,6 +14,8 @@ ASSIGNED = re.compile(
     r"(?:\n?[ ]{0,16}string\(\d{1,5}\)[ ](?=\"))?(?:(?:Some|Ok|Just|ConvertTo-SecureString|(?:[\w.]{1,24}\.)?Secret(?:Str|String|Bytes)?(?:::new)?|String(?:::from)?"
     r"|bytes|str|sensitive|[\w.]{0,24}b64decode|base64encode|(?:[\w.]{1,24}\.)?from(?:hex|_hex|String)|Buffer\.from|new[ ]\w{1,32}|\w{1,24}(?:Credential|Password|Token|Key|Secret))[ (]{1,2}(?=[b]?[\"'`]))?"
 )
+# arn:aws:secretsmanager:...:secret:name
+RESOURCE = re.compile(r"(?:arn|urn|crn|ocid1|vault|op|ssm)[:.][\w:./*-]{0,72}:$")
 # Between two cells, of a row that begins with a mark: | name | value |
 IN_CELL = re.compile(rf"(?:{QUOTE}|\*{{1,2}})?[ \t]{{0,64}}(?:[|\u2502\u2551]|\\t|\t)(?:{QUOTE}|[ \t*]){{0,64}}")
 CELL = re.compile(r"[^\s|\u2502\u2551\"'`\\]{4,4096}(?=[ \t\"'`*]{0,64}(?:[|\u2502\u2551\r\n\\]|$))")

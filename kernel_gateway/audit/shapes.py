@@ -87,18 +87,20 @@ _SPOKEN = Rules(
 def find(text: str, lower: str) -> Iterator[Span]:
     for run in _RUN.finditer(text):
         value = run[0].rstrip(".-_$")
-        if is_token(value):
+        if is_token(value, in_path=text[run.start() - 1 : run.start()] == "/"):
             yield Span(run.start(), run.start() + len(value), "token")
     for span in _SPOKEN.find(text, lower):
         if is_opaque(text[span.start : span.end].rstrip(".=")):
             yield span
 
 
-def is_token(value: str) -> bool:
+def is_token(value: str, *, in_path: bool = False) -> bool:
     """Whether `value` is words that name a token and something opaque, in the form `word_word_opaque`."""
     if _UUID.match(value) or _FILE.search(value):
         return False
     parts = _PART.split(value)
+    if not value[0].isalpha():
+        return False
     named, at = 0, 0
     while named < min(_MAX_WORDS, len(parts) - 1) and _is_word(parts[named]):
         at += len(parts[named]) + 1
@@ -111,15 +113,17 @@ def is_token(value: str) -> bool:
     if _is_slug(parts[named:]):
         return False
     if any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDINGS) for word in before):
-        return _is_random(rest, _MEDIUM) or _is_identifier(rest, 24)
+        return is_random(rest, _MEDIUM) or _is_identifier(rest, 24)
     if before[0] in _THINGS:
         return False
     if not _WEAK_WORDS.isdisjoint(before):
-        return _is_random(rest, _MEDIUM + 4) or (_is_identifier(rest, 32) and "." not in value and "_" in value)
+        return is_random(rest, _MEDIUM + 4) or (_is_identifier(rest, 32) and "." not in value and "_" in value)
+    if in_path:  # ids stand there; paths.py knows where secrets do
+        return False
     separator = value[len(parts[0])]
     if len(before[0]) > 8 or separator == ".":
-        return _is_random(rest, 40) and separator != "."
-    return _is_random(rest, _LONG) or (separator == "_" and len(before[0]) <= 5 and _is_identifier(rest, 40))
+        return is_random(rest, 40) and separator != "."
+    return is_random(rest, _LONG) or (separator == "_" and len(before[0]) <= 5 and _is_identifier(rest, 40))
 
 
 def is_opaque(value: str) -> bool:
@@ -129,7 +133,7 @@ def is_opaque(value: str) -> bool:
     parts = _PART.split(value)
     if _is_word(parts[0]) and parts[0].lower() in _THINGS and len(parts) > 1:
         return False
-    return not _is_slug(parts) and not _FILE.search(value) and _is_random(value, 20)
+    return not _is_slug(parts) and not _FILE.search(value) and is_random(value, 20)
 
 
 def _is_base64(value: str) -> bool:
@@ -158,7 +162,7 @@ def _classes(value: str) -> tuple[int, int, int]:
     return upper, lower, sum(c.isdigit() for c in value)
 
 
-def _is_random(value: str, at_least: int) -> bool:
+def is_random(value: str, at_least: int) -> bool:
     """Letters of both cases and digits, mixed as chance does, or of one case with letters that hex has not."""
     upper, lower, digits = _classes(value)
     if upper + lower + digits < at_least or _HEX.match(value) or _UUID_AT_END.search(value):

@@ -30,6 +30,7 @@ _OF_TWO_WORDS = words("key keys code codes phrase words seed pin community pat")
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.-")
 _MAX_NAME_CHARACTERS = 80
 _NAME_END = re.compile(r"[A-Za-z0-9_.-]{0,40}")
+_FLAG = re.compile(r"--|-(?!p)|-pass")  # -psecret is a value of mysql
 _OPTION = re.compile(r"-[DP](?=[A-Za-z])")  # java -Dname=value, gradle -Pname=value
 
 
@@ -82,6 +83,11 @@ def _begins_element(text: str, start: int) -> bool:
 
 
 def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | None:
+    before = text[max(start - 80, 0) : start]
+    if before.endswith(":") and separators.RESOURCE.search(before):
+        return None
+    if before.endswith("${") and text.startswith((":?", ":+"), stop):  # what a shell says where it is not set
+        return None
     if _begins_element(text, start) and (tag := separators.IN_TAG.match(text, stop)):
         return judged(text, IN_MARKUP.match(text, tag.end()), name, means)
     if (element := separators.IN_NEXT_ELEMENT.match(text, stop)) is not None:
@@ -90,25 +96,24 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
         if (separator := pattern.match(text, stop)) is not None:
             is_encoded = pattern is separators.ASSIGNED and separator["encoded"]
             return assigned(text, separator.end(), name, means, ENCODED if is_encoded else UNQUOTED)
-    before = text[max(start - 80, 0) : start]
     if before.rstrip("\"'\\").endswith((" name=", " key=")):
         if (form := separators.IN_FORM.match(text, stop)) is not None:
             return judged(text, LINE.match(text, form.end()), name, means)
         if (element := separators.IN_ELEMENT.match(text, stop)) is not None:
             return judged(text, IN_MARKUP.match(text, element.end()), name, means)
-    if name.startswith("-") and (separator := separators.AFTER_FLAG.match(text, stop)):
+    if _FLAG.match(name) and (separator := separators.AFTER_FLAG.match(text, stop)):
         return _argument(text, separator.end(), name, means)
     if separators.SETTING.search(before) and (separator := separators.AFTER_SETTING.match(text, stop)):
         return _argument(text, separator.end(), name, means)
     if (cell := _cell(text, before, stop, name, means)) is not None:
         return cell
-    if means is not Says.SECRET or name.lower().endswith(("secrets", "passwords")):  # of many, none is told in prose
+    if name.lower().endswith(("secrets", "passwords")):  # of many, none is told in prose
         return None
-    if (value := separators.VALUE_BEFORE.search(before)) is not None and is_mixed(value["value"]):
+    if means is Says.SECRET and (value := separators.VALUE_BEFORE.search(before)) is not None and is_mixed(value["value"]):
         if is_secret(value["value"], name, means, quoted=True):
             return Span(start - len(before) + value.start("value"), start - len(before) + value.end("value"), label(name))
     if (separator := separators.IN_PROSE.match(text, stop)) is not None:
-        return prose(text, separator, name)
+        return prose(text, separator, name, means)
     return None
 
 

@@ -204,6 +204,11 @@ kerberosPassword snmp_community enable_secret community_string
 VALUES = ["{a:32}", "{x:32}", "{x:40}", "{x:64}", "{w:43}", "{b:43}=", "{uuid}", "{word}", "{two}", "{a:20}", "{l:24}", "{word}{d:4}"]
 
 
+def unescaped(template: str) -> str:
+    """\\n is a new line, and \\\\n the two characters."""
+    return template.replace("\\\\n", "\0").replace("\\n", "\n").replace("\0", "\\n")
+
+
 def one_line(text: str) -> str:
     return text.replace("\n", "\\n")
 
@@ -345,7 +350,7 @@ BARE = {
     "equals": lambda t: f"x={t}",
     "ends sentence": lambda t: f"It was {t}.",
 }
-PLACES = """
+PLACES = r"""
 curl -u admin:{a:20} https://x.acme.io/a
 curl --user 'admin:{a:20}' https://x.acme.io
 curl -sS --data 'grant_type=password&username=a&password={a:14}' https://x
@@ -534,7 +539,7 @@ HARMLESS_NAMED = {
     "address wallet cid txid": ["0x{x:40}", "bc1q{l:38}", "Qm{a:44}", "{x:64}"],
     "fingerprint key_fingerprint": ["SHA256:{b:43}", "{x:2}:{x:2}:{x:2}:{x:2}:{x:2}:{x:2}"],
 }
-HARMLESS_LINES = """
+HARMLESS_LINES = r"""
 The compass shows north; passengers: {d:3}
 error: unexpected token '{n:6}' at line {d:2}
 def login(user: str, password: str | None = None) -> Token: # {d:2}
