@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from kernel_gateway.audit.judge import is_secret, label
 from kernel_gateway.audit.names import Says, says
 from kernel_gateway.audit.spans import QUOTE, Span
-from kernel_gateway.audit.judge import is_secret, label
 
 _QUOTE = re.compile(QUOTE)
 _SPACE = r"(?:\s|\\{1,15}[nrt]){0,16}"

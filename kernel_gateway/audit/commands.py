@@ -1,4 +1,4 @@
-"""Secrets that a command line takes in a fixed place: `mysql -psecret`, `curl -u name:secret`, `echo secret | docker login`.
+"""Secrets that a command line takes in a fixed place: `mysql -psecret`, `curl -u name:secret`, `echo secret | sudo -S`.
 
 Which option of which program, as their manuals say; the value of a long option with a telling name needs no row here.
 """
@@ -43,7 +43,8 @@ lftp ncftp ftp                                                         -p
 _ARGUMENT = r"[\"']?(?![-/$<{]|\[redacted)([^\s\"'|;&<>]{3,256})"
 _AFTER = r"[^\n|;&]{0,200}?"
 _LOGIN = re.compile(  # name:password
-    r"(?<![\w-])(?:-u[= ]?|--user[= ]|--proxy-user[= ]|-a[ ]|--auth[= ]|--login[= ]|-U[ ]?)[\"']?[^\s:\"'/%]{0,128}:([^\s\"'/][^\s\"']{0,256})"
+    r"(?<![\w-])(?:-u[= ]?|--user[= ]|--proxy-user[= ]|-a[ ]|--auth[= ]|--login[= ]"
+    r"|-U[ ]?)[\"']?[^\s:\"'/%]{0,128}:([^\s\"'/][^\s\"']{0,256})"
 )
 
 
@@ -56,8 +57,13 @@ def _options() -> Iterator[Rule]:
             words = "".join(rf"[ ]{{1,4}}{word}" for word in more)
             for option in options:
                 # -psecret: letters that follow would be another option, unless the program has none such
-                glued = r"[ =]?" if option.endswith("+") or len(option) == 2 and first in ("sshpass", "7z", "7za") else "[ =]{1,4}"
-                pattern = rf"(?<![\w-]){re.escape(first)}(?:\.exe)?{words}\b{_AFTER}[ ]{re.escape(option.rstrip('+'))}{glued}{_ARGUMENT}"
+                glued = (
+                    r"[ =]?"
+                    if option.endswith("+") or (len(option) == 2 and first in ("sshpass", "7z", "7za"))
+                    else "[ =]{1,4}"
+                )
+                called = rf"(?<![\w-]){re.escape(first)}(?:\.exe)?{words}\b{_AFTER}"
+                pattern = rf"{called}[ ]{re.escape(option.rstrip('+'))}{glued}{_ARGUMENT}"
                 yield Rule(first, re.compile(pattern), "password")
 
 
@@ -72,8 +78,10 @@ _RULES = Rules(
             Rule(
                 echo,
                 re.compile(
-                    rf"{re.escape(echo)}(?:-[ne]{{1,2}} )?(?:'%s(?:\\n)?' |\"%s\" )?[\"']?(?:[\w.-]{{1,32}}:)?(?!\$)([^\s\"'|]{{4,4096}})[\"']?\s{{0,4}}\|\s{{0,4}}"
-                    r"(?:sudo[ ](?!-S)|[\w./-]{1,32}[ ]){0,2}?(?:[^\n|]{0,120}?(?:-stdin\b|--with-token|login|passwd)|sudo -S|chpasswd|smbpasswd|cryptsetup|base64)"
+                    rf"{re.escape(echo)}(?:-[ne]{{1,2}} )?(?:'%s(?:\\n)?' |\"%s\""
+                    rf" )?[\"']?(?:[\w.-]{{1,32}}:)?(?!\$)([^\s\"'|]{{4,4096}})[\"']?\s{{0,4}}\|\s{{0,4}}"
+                    r"(?:sudo[ ](?!-S)|[\w./-]{1,32}[ ]){0,2}?(?:[^\n|]{0,120}?(?:-stdin\b|--with-token|login"
+                    r"|passwd)|sudo -S|chpasswd|smbpasswd|cryptsetup|base64)"
                 ),
                 "password",
             )
@@ -85,7 +93,11 @@ _RULES = Rules(
         Rule("net user ", re.compile(r"net user \S{1,64} ([^\s/*][^\s]{2,128})"), "password"),
         Rule("/p:", re.compile(r"(?<=[ ])/p:[\"']?([^\s\"']{3,128})", re.I), "password"),
         Rule("/password:", re.compile(r"/password:[\"']?([^\s\"']{3,128})", re.I), "password"),
-        Rule("htpasswd ", re.compile(r"htpasswd [^\n|;&]{0,100}?-\w{0,4}b\w{0,4} (?:[^\s-]\S{0,200} )?\S{1,64} ([^\s]{3,128})"), "password"),
+        Rule(
+            "htpasswd ",
+            re.compile(r"htpasswd [^\n|;&]{0,100}?-\w{0,4}b\w{0,4} (?:[^\s-]\S{0,200} )?\S{1,64} ([^\s]{3,128})"),
+            "password",
+        ),
         Rule("smbclient ", re.compile(r"smbclient [^\n|;&]{0,200}?-U[ ]?[^\s%]{1,64}%([^\s\"']{3,128})"), "password"),
         Rule("sqlplus ", re.compile(r"sqlplus (?:-\w+ ){0,4}[\"']?[\w.]{1,64}/([^\s@\"']{3,128})@"), "password"),
         Rule("rclone ", re.compile(r"rclone obscure ([^\s-]\S{2,128})"), "password"),
@@ -95,14 +107,43 @@ _RULES = Rules(
         Rule("expect", re.compile(r"send [\"']([^\"'\\\n]{4,128})\\r"), "password"),
         # of configuration files that put a value behind a word
         *(
-            Rule(word, re.compile(rf"(?<![\w-]){word}[ \t]{{1,8}}[\"']?(?![$<{{]|\[redacted|no\b)([^\s\"']{{4,256}})", re.I), "password")
-            for word in ("requirepass", "masterauth", "sentinel auth-pass", "primaryauth", "ldap_bind_password", "keyring_password")
+            Rule(
+                word,
+                re.compile(rf"(?<![\w-]){word}[ \t]{{1,8}}[\"']?(?![$<{{]|\[redacted|no\b)([^\s\"']{{4,256}})", re.I),
+                "password",
+            )
+            for word in (
+                "requirepass",
+                "masterauth",
+                "sentinel auth-pass",
+                "primaryauth",
+                "ldap_bind_password",
+                "keyring_password",
+            )
         ),
-        Rule("community ", re.compile(r"(?:snmp-server|snmp|rocommunity|rwcommunity|set)[^\n]{0,20}community[ ]{1,4}([^\s\"'<]{4,64})(?=[ ](?:ro|rw|view|ipv4)\b|\s*$)", re.I | re.M), "community", before=0),
+        Rule(
+            "community ",
+            re.compile(
+                r"(?:snmp-server|snmp|rocommunity|rwcommunity|set)[^\n]{0,20}community[ ]{1,4}"
+                r"([^\s\"'<]{4,64})(?=[ ](?:ro|rw|view|ipv4)\b|\s*$)",
+                re.I | re.M,
+            ),
+            "community",
+            before=0,
+        ),
         Rule("snmp-server community ", re.compile(r"snmp-server community ([^\s\"'<]{4,64})", re.I), "community"),
-        *(Rule(word, re.compile(rf"{word}[ ]{{1,4}}([^\s\"'<]{{4,64}})", re.I), "community") for word in ("rocommunity", "rwcommunity", "rouser", "rwuser")),
+        *(
+            Rule(word, re.compile(rf"{word}[ ]{{1,4}}([^\s\"'<]{{4,64}})", re.I), "community")
+            for word in ("rocommunity", "rwcommunity", "rouser", "rwuser")
+        ),
         Rule("enable ", re.compile(r"enable (?:secret|password) (?:\d )?([^\s\"']{4,128})", re.I), "password"),
-        Rule("username ", re.compile(r"username \S{1,64} (?:privilege \d{1,2} )?(?:secret|password) (?:\d )?([^\s\"':=]{4,128})", re.I), "password"),
+        Rule(
+            "username ",
+            re.compile(
+                r"username \S{1,64} (?:privilege \d{1,2} )?(?:secret|password) (?:\d )?([^\s\"':=]{4,128})", re.I
+            ),
+            "password",
+        ),
         Rule("key-string ", re.compile(r"key-string (?:\d )?([^\s\"']{4,128})", re.I), "key"),
         Rule("user add ", re.compile(r"(?:add_user|user add) \S{1,64} ([^\s-]\S{3,128})", re.I), "password"),
         Rule("add_user ", re.compile(r"(?:add_user|change_password) \S{1,64} ([^\s-]\S{3,128})", re.I), "password"),

@@ -1,4 +1,4 @@
-"""Secrets in a table: CSV, TSV, Markdown, psql, boxes and columns of blanks, told by the heading or by the row's name."""
+"""Secrets in a table (CSV, TSV, Markdown, psql, boxes, columns), told by the heading or by the name of the row."""
 
 import re
 from collections.abc import Generator, Iterator
@@ -14,7 +14,7 @@ _CUE = re.compile(
     r"|passphrase|cookie|signature|auth)\b[\"'`* \\]{0,64}(?:[,;|\t\u2502\r\n]|\\t|\\r|\\n|[ ]{2})"
 )
 _BREAK = re.compile(BREAK)
-_MARGIN = re.compile(r".*[\"'=:(>]\s*", re.DOTALL)  # what stands before the first heading of a CSV text
+_MARGIN = re.compile(r"[:=(>][\s\"'\\]{0,16}(?:&quot;)?")  # what a log puts before the first heading of a CSV text
 _LINE_CHARACTERS = 4096
 _HEADER_CHARACTERS = 512
 _HEADING = re.compile(r"(?=[^A-Za-z]{0,8}[A-Za-z])[\w .()/#-]{1,40}")
@@ -22,7 +22,10 @@ _RULE = re.compile(r"[\s|+:=\u2500-\u257f-]{3,}$")
 _DELIMITERS = tuple(map(re.compile, (r"[|\u2502\u2551]", r"\t|\\t", r";", r",", r"[ ]{2,}")))
 _PLAIN_COMMA = _DELIMITERS[3]
 _MARKS = " \t\r\n\"'`*[]\\+|\u2502\u2551"
-_NAMES = words("name key variable setting parameter param field property option env config item attribute var secret id label title")
+_NAMES = words(
+    "name key variable setting parameter param field property option env config item attribute var secret id"
+    " label title"
+)
 _VALUES = words("value val content contents current data secret password token string setting plaintext default")
 
 
@@ -39,6 +42,8 @@ class _Columns(NamedTuple):
 
 
 def find(text: str, lower: str) -> Iterator[Span]:
+    if "\n" not in text and "\\n" not in text:
+        return
     done = 0
     for cue in _CUE.finditer(lower):
         if cue.start() < done:
@@ -47,16 +52,25 @@ def find(text: str, lower: str) -> Iterator[Span]:
         end = _BREAK.search(text, cue.start(), cue.start() + _HEADER_CHARACTERS)
         if end is None:
             continue
-        for delimiter in _DELIMITERS:
-            cells = _cells(text, begin, end.start(), delimiter)
+        done = yield from _table(text, begin, cue.start(), end)
+
+
+def _table(text: str, begin: int, cue: int, end: re.Match[str]) -> Generator[Span, None, int]:
+    """The rows under the heading that ends at `end`; where they end. A log may have put something before it."""
+    margin = max((found.end() for found in _MARGIN.finditer(text, begin, cue)), default=begin)
+    for delimiter in _DELIMITERS:
+        for start in dict.fromkeys((begin, margin)):
+            cells = _cells(text, start, end.start(), delimiter)
             if len(cells) > 1 and (columns := _columns(cells, delimiter)) is not None:
-                done = yield from _rows(text, end.end(), columns, delimiter)
-                break
+                return (yield from _rows(text, end.end(), columns, delimiter))
+    return cue
 
 
 def _line_begin(text: str, limit: int, at: int) -> int:
-    last = limit
-    for found in _BREAK.finditer(text, limit, at):
+    last = max(text.rfind("\n", limit, at) + 1, limit)
+    if "\\" not in text[last:at]:
+        return last
+    for found in _BREAK.finditer(text, last, at):
         last = found.end()
     return last
 
@@ -68,13 +82,17 @@ def _cells(text: str, begin: int, end: int, delimiter: re.Pattern[str]) -> list[
         raw = text[at:stop]
         cells.append(_Cell(raw.strip(_MARKS), at + len(raw) - len(raw.lstrip(_MARKS))))
         at = found.end() if found else end
-    return cells if delimiter is not _DELIMITERS[0] else [cell for place, cell in enumerate(cells) if cell.text or 0 < place < len(cells) - 1]
+    return (
+        cells
+        if delimiter is not _DELIMITERS[0]
+        else [cell for place, cell in enumerate(cells) if cell.text or 0 < place < len(cells) - 1]
+    )
 
 
 def _columns(cells: list[_Cell], delimiter: re.Pattern[str]) -> _Columns | None:
     strict = False
     if delimiter is not _DELIMITERS[0]:
-        first = _MARGIN.sub("", cells[0].text).strip(_MARKS)
+        first = cells[0].text
         strict = delimiter is _PLAIN_COMMA and " " in first
         cells = [_Cell(first.split()[-1] if strict else first, cells[0].start), *cells[1:]]
     names = [cell.text.lower() for cell in cells]

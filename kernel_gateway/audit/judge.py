@@ -1,4 +1,4 @@
-"""Whether what stands behind a secret's name can be a secret: not a placeholder, a reference, a word, a path or code."""
+"""Whether what stands behind a name can be a secret: not a placeholder, a reference, a word, a path or code."""
 
 import re
 from urllib.parse import unquote
@@ -7,7 +7,8 @@ from kernel_gateway.audit.names import Says, words
 
 _PLACEHOLDER = re.compile(  # what stands where a secret was, or will be
     r"""[*•●#._?x-]{2,}$|\*|…|<[^<>]*>?$|&lt;
-    |[\[(<*]{0,2}(?:redacted|masked|filtered|hidden|sensitive|removed|omitted|scrubbed|not[ _-]set|unset|secret[ ]value)\b
+    |[\[(<*]{0,2}(?:redacted|masked|filtered|hidden|sensitive|removed|omitted|scrubbed|not[ _-]set|unset
+        |secret[ ]value)\b
     |(?:your|insert|enter|replace|change|put|add|fill|todo|fixme|tbd|dummy|placeholder|example|sample|fake)
         (?:$|[\s_-]|it$|me\b|this\b|in\b)
     |(?:[\w-]+[_-])?(?:goes[_-])?here$|[\w-]*[_-](?:placeholder|example)$|n/?a$""",
@@ -26,7 +27,8 @@ _REFERENCE = re.compile(  # where it is to be found
 _CODE = re.compile(
     r"""[A-Za-z_][\w.:]*!?\(|\(\w{1,20}\)\s|(?:self|cls|config|settings|args|os|env|process|request|kwargs|options|this|ctx|context|secrets|var|local|data|
         module|params|props|state|import\.meta|input|inputs|vars|steps|needs|github|deno|bun)\.[\w.]|[A-Za-z_]\w*(?:->|::|\?\.)[A-Za-z_]|[A-Za-z_]\w*\[["'\w]
-        |[a-z_]\w*(?:\.[a-z_][A-Za-z_]*){1,5}$|[&*]+(?:'\w+[ ])?(?:mut[ ])?\w+$|(?:new|await|async|return|lambda|func|function|not)$""",
+        |[a-z_]\w*(?:\.[a-z_][A-Za-z_]*){1,5}$|[&*]+(?:'\w+[ ])?(?:mut[ ])?\w+$
+        |(?:new|await|async|return|lambda|func|function|not)$""",
     re.VERBOSE,
 )
 _VARIABLE = re.compile(
@@ -41,7 +43,10 @@ _IDENTIFIER = re.compile(  # a date, a number, an address, a path
     r"\d{4}-\d\d-\d\d|[\d.,:_-]+$|\w+://|/|(?:[a-z0-9]+:)(?:[0-9a-f]+|[0-9A-F]+)$|(?:[0-9a-f]{2}:){5,}|(?:[\w.-]+/)+[\w-]+\.\w{2,5}$"
 )
 _DIGEST = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$|(?:[0-9a-f]+|[0-9A-F]+)$")
-_PUBLIC = re.compile(r"(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|pk_(?:live|test)_|-----BEGIN (?:[A-Z ]*PUBLIC KEY|CERTIFICATE)|SHA256:|MII[BC]Ij)")
+_PUBLIC = re.compile(
+    r"(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|pk_(?:live|test)_|-----BEGIN (?:[A-Z ]*PUBLIC KEY|CERTIFICATE)"
+    r"|SHA256:|MII[BC]Ij)"
+)
 _DIGIT, _LETTER, _SIGN = re.compile(r"\d"), re.compile(r"[^\W\d_]"), re.compile(r"\w")
 _NUMBERS = ("password", "passwd", "passphrase", "passcode", "pin", "otp", "totp", "code", "codes", "pwd", "psk")
 _SPOKEN_CODE = re.compile(r"\d{4,10}$|\d{3}[ -]\d{3}$|[A-Za-z0-9]{4,6}-[A-Za-z0-9]{4,6}")

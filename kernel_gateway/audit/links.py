@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import unquote
 
+from kernel_gateway.audit.judge import is_secret
 from kernel_gateway.audit.names import Says, says, words
 from kernel_gateway.audit.spans import Span
-from kernel_gateway.audit.judge import is_secret
 
 MIN_SIGNATURE_CHARACTERS = 4
 _LAYERS = 4  # how many times a URL may have been encoded

@@ -25,8 +25,15 @@ _DOUBLE_QUOTED = re.compile(rf'(?:[^"\\\n]|\\[^\n]){{0,{MAX_VALUE_CHARACTERS}}}'
 _SINGLE_QUOTED = re.compile(rf"(?:[^'\\\n]|\\[^\n]){{0,{MAX_VALUE_CHARACTERS}}}")
 _LIST = re.compile(rf"\[(?:[^\[\]\n]|\n(?=\s{{0,64}}[\"'\]])){{1,{MAX_VALUE_CHARACTERS}}}")
 _ELEMENT = re.compile(rf"{QUOTE}((?:(?!{QUOTE})[^\n]){{1,512}})")
-_ITEMS = re.compile(r"[ \t]{0,8}(?:\r?\n[ \t]{0,64}(?:[-*\u2022]|\d{1,2}[.)])[ \t]{1,4}[\"']?(?P<first>[^\s\"':]{4,512})[\"']?)(?:\r?\n[ \t]{0,64}(?:[-*\u2022]|\d{1,2}[.)])[ \t]{1,4}[^\s:]{4,512}){0,64}(?=[ \t]{0,8}\r?(?:\n|$))")
-_CODES = re.compile(r"\s{0,16}(?:[-*\d.)]{0,3}[ ]?)((?=[A-Za-z-]{0,24}\d)[A-Za-z0-9]{4,12}(?:-[A-Za-z0-9]{4,12}){0,4}(?:[\s,;]{1,8}(?:[-*]\s|\d{1,2}[.)]\s)?(?=[A-Za-z-]{0,24}\d)[A-Za-z0-9]{4,12}(?:-[A-Za-z0-9]{4,12}){0,4}(?![\w:=])){0,32})")
+_ITEMS = re.compile(
+    r"[ \t]{0,8}(?:\r?\n[ \t]{0,64}(?:[-*\u2022]"
+    r"|\d{1,2}[.)])[ \t]{1,4}[\"']?(?P<first>[^\s\"':]{4,512})[\"']?)(?:\r?\n[ \t]{0,64}(?:[-*\u2022]"
+    r"|\d{1,2}[.)])[ \t]{1,4}[^\s:]{4,512}){0,64}(?=[ \t]{0,8}\r?(?:\n|$))"
+)
+_CODES = re.compile(
+    r"\s{0,16}(?:[-*\d.)]{0,3}[ ]?)"
+    r"((?=[A-Za-z-]{0,24}\d)[A-Za-z0-9]{4,12}(?:-[A-Za-z0-9]{4,12}){0,4}(?:[\s,;]{1,8}(?:[-*]\s|\d{1,2}[.)]\s)?(?=[A-Za-z-]{0,24}\d)[A-Za-z0-9]{4,12}(?:-[A-Za-z0-9]{4,12}){0,4}(?![\w:=])){0,32})"
+)
 _OBJECT = re.compile(rf"\{{(?=\s{{0,32}}(?:{QUOTE}|\\n|\}}))")
 _IN_OBJECT = re.compile(  # {"token": {"type": "plain", "value": "..."}}
     rf"[^{{}}]{{0,256}}?{QUOTE}(?i:value|val|data|raw|text|plain|plaintext|content|string|stringData){QUOTE}{SPACE}:{SPACE}(?={QUOTE})"

@@ -51,7 +51,9 @@ _SECRET_AFTER = {
     "hash": words("password passwd pwd"),
     "pat": words("access azure devops git github gitlab jira personal user"),
 }
-_PLAIN_PINS = words("board button cs data dc echo enable gpio input irq led miso mosi output relay reset sck scl sda sensor tx rx")
+_PLAIN_PINS = words(
+    "board button cs data dc echo enable gpio input irq led miso mosi output relay reset sck scl sda sensor tx rx"
+)
 # "password" in other languages; in JSON escaped once or twice
 _WORDS = (
     "kennwort",
@@ -66,7 +68,9 @@ _WORDS = (
 )
 FOREIGN_WORDS = tuple(dict.fromkeys(form for word in _WORDS for form in escaped(word)))
 FOREIGN = re.compile("|".join(map(re.escape, FOREIGN_WORDS)), re.IGNORECASE)
-_MAYBE = words("auth authorization cookie cookies cred credential credentials creds hmac oauth sas sig signature sid sessionid")
+_MAYBE = words(
+    "auth authorization cookie cookies cred credential credentials creds hmac oauth sas sig signature sid sessionid"
+)
 # tokens of paging, language models and locks are no secrets
 _PLAIN_TOKENS = words(
     """

@@ -8,22 +8,33 @@ from kernel_gateway.audit.names import words
 from kernel_gateway.audit.shapes import is_random
 from kernel_gateway.audit.spans import Span
 
-_URL = re.compile(r"(?:http|ws)s?(?::|%3[aA])(?:\\{0,15}/|%2[fF]){2}(?P<host>[\w.%:@-]{3,253})(?P<path>(?:(?:\\{0,15}/|%2[fF])[^\s\"'<>`/?#\\)\]]{0,512}){1,24})")
+_URL = re.compile(
+    r"(?:http|ws)s?(?::|%3[aA])(?:\\{0,15}/|%2[fF]){2}(?P<host>[\w.%:@-]{3,253})(?P<path>(?:(?:\\{0,15}/|%2[fF])[^\s\"'<>`/?#\\)\]]{0,512}){1,24})"
+)
 _SEGMENT = re.compile(r"(?:/|%2[fF])((?:(?!%2[fF])[^/\\])+)")
 # what stands before it in the path, or in the name of the host
 _GIVES_ACCESS = words(
     """
     activate activation api-key apikey auth beat bot calendar capability catch confirm confirmation cron enqueue feed
-    feeds heartbeat hook hooks ical ics import inbound incoming incomingwebhook ingest integration integrations invitation invite
-    invites join key keys login magic magic-link magiclink one-time otp password password-reset ping private push recover recovery
-    register reset reset-password reset_password robot rss secret secrets services session share shared signed signin signup
+    feeds heartbeat hook hooks ical ics import inbound incoming incomingwebhook ingest integration integrations
+    invitation invite
+    invites join key keys login magic magic-link magiclink one-time otp password password-reset ping private push
+    recover recovery
+    register reset reset-password reset_password robot rss secret secrets services session share shared signed
+    signin signup
     sso submit temp ticket token tokens trigger triggers unsubscribe v verification verify verify-email webhook
     webhookb2 webhooks with workflows
     """
 )
-_HOSTS = words("hook hooks hc-ping webhook webhooks rpc mainnet testnet goerli sepolia quiknode quicknode infura alchemy ankr node nodes ingest")
+_HOSTS = words(
+    "hook hooks hc-ping webhook webhooks rpc mainnet testnet goerli sepolia quiknode quicknode infura alchemy"
+    " ankr node nodes ingest"
+)
 _VERSION = re.compile(r"v\d{1,2}$")
-_NAMES_CONTENT = words("commit commits tree blob raw assets static dist build d document documents folders file files spreadsheets presentation images img objects artifacts sha256 digest manifests blobs packages gist")
+_NAMES_CONTENT = words(
+    "commit commits tree blob raw assets static dist build d document documents folders file files spreadsheets"
+    " presentation images img objects artifacts sha256 digest manifests blobs packages gist"
+)
 _OPAQUE = re.compile(r"[\w.~=+@-]{16,512}$", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{24,}$|[0-9A-F]{24,}$")
 _UUIDS = re.compile(r"(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}@?){1,2}$", re.IGNORECASE)
@@ -33,6 +44,8 @@ _FAR = 3  # segments between the word and what is secret
 
 
 def find(text: str) -> Iterator[Span]:
+    if "//" not in text and "%2" not in text and "\\/" not in text:
+        return
     for url in _URL.finditer(text):
         host = words(re.sub(r"[.:@-]", " ", url["host"].lower()) + " " + url["host"].split(".")[0].lower())
         since = 0 if not host.isdisjoint(_HOSTS) else None  # how many segments ago it was said
@@ -51,7 +64,9 @@ def find(text: str) -> Iterator[Span]:
 def _gives_access(value: str, before: str, since: int | None) -> bool:
     if not _OPAQUE.match(value) or _FILE.search(value):
         return False
-    if (prefixed := _PREFIXED.match(value)) is not None and (is_random(prefixed["rest"], 20) or _HEX.match(prefixed["rest"])):
+    if (prefixed := _PREFIXED.match(value)) is not None and (
+        is_random(prefixed["rest"], 20) or _HEX.match(prefixed["rest"])
+    ):
         return True
     if since is not None:
         return is_random(value, 16) or bool(_HEX.match(value) or _UUIDS.match(value))

@@ -51,12 +51,17 @@ _RULES = Rules(
         Rule(
             "signature",
             re.compile(
-                r"signature[\w-]{0,16}[\"']?[ ]?[:=][ ]?[\"']?((?:\w{1,16}=)?[\w.:-]{1,64}(?:[,;][ ]?\w{1,16}=[\"']?[\w+/=:-]{8,1024}[\"']?)+)",
+                r"signature[\w-]{0,16}[\"']?[ ]?[:=][ ]?[\"']?"
+                r"((?:\w{1,16}=)?[\w.:-]{1,64}(?:[,;][ ]?\w{1,16}=[\"']?[\w+/=:-]{8,1024}[\"']?)+)",
                 re.I | re.A,
             ),
             "signature",
         ),
-        Rule("set password ", re.compile(r"set password for \S{1,80}\s?(?:=|to)\s?[\"']([^\"'\n]{1,256})", re.I), "password"),
+        Rule(
+            "set password ",
+            re.compile(r"set password for \S{1,80}\s?(?:=|to)\s?[\"']([^\"'\n]{1,256})", re.I),
+            "password",
+        ),
         Rule("with password", re.compile(r"with password[ ]{1,4}=?[ ]{0,4}\\?'([^'\n\\]{1,256})", re.I), "password"),
         Rule(
             "auth default ", re.compile(r"auth default ((?=\D{0,100}\d)[^\s\"'\\]{6,256})", re.I), "password"

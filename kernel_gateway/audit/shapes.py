@@ -7,6 +7,7 @@ token or key, the same without any word in front.
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 from kernel_gateway.audit.names import words
 from kernel_gateway.audit.spans import Rule, Rules, Span
@@ -35,8 +36,9 @@ _SECRET_ENDINGS = ("apikey", "authkey", "pat", "sec", "seck", "secret", "signkey
 _WEAK_WORDS = words("access api auth dev live prod production rest sandbox sdk service sess session srv stg test")
 _PUBLIC_WORDS = words("pk pub public publishable pubkey fingerprint kid")
 # what ids are called by, and digests: never a token, whatever follows
-_THINGS = words(
-    """
+_THINGS = (
+    words(
+        """
     account acct act actor address agent alert ami app application approval appt art artifact asset asst at att
     attempt audit automation bal bank batch batchjob bill blob block board book branch build bucket bundle cache call
     campaign card cart case cat cdn cell cert ch change channel chat chatcmpl check checkout chk cid click client
@@ -62,7 +64,9 @@ _THINGS = words(
     user usr uuid v variant vec vendor ver version video view visit vm vol volume vote vpc vs vse wallet watch web
     weights widget window wf work worker workflow workspace ws x xid y z zip zone
     """
-) - _WEAK_WORDS
+    )
+    - _WEAK_WORDS
+)
 _LONG, _MEDIUM = 30, 16
 
 # A sentence that speaks of one, and the value that follows it in the same sentence.
@@ -75,7 +79,7 @@ _SPOKEN = Rules(
         cue,
         re.compile(
             rf"(?i:{cue})[^\n=:;{{}}\[\]|,]{{0,48}}?(?::[ ])?[ (\"'`<]{{1,3}}"
-            r"((?=[\w~+/=.-]{0,200}\d)[A-Za-z0-9][\w~+/=.-]{18,300})",
+            r"((?=[\w~+/.-]{0,200}\d)[A-Za-z0-9][\w~+/.-]{18,300}={0,2})",
             re.ASCII,
         ),
         "token",
@@ -127,7 +131,7 @@ def is_token(value: str, *, in_path: bool = False) -> bool:
 
 
 def is_opaque(value: str) -> bool:
-    """Whether nobody can have written `value`: mixed case and digits without a word; no UUID, digest, path or address."""
+    """Whether nobody can have written `value`: mixed as chance does; no UUID, digest, path or address."""
     if "/" in value and not _is_base64(value):
         return False
     parts = _PART.split(value)
@@ -142,8 +146,8 @@ def _is_base64(value: str) -> bool:
 
 def _is_word(part: str) -> bool:
     if part.isalpha():
-        return len(part) <= 12 and (part.islower() or part.isupper() or part.istitle() or len(part) <= 6)
-    return len(part) <= 4 and part.isalnum()
+        return len(part) <= 12 and (part.islower() or part.isupper() or part.istitle())
+    return len(part) <= 4 and part.isalnum() and (part.islower() or part.isupper())
 
 
 def _is_slug(parts: list[str]) -> bool:
@@ -179,7 +183,7 @@ def is_random(value: str, at_least: int) -> bool:
 def _switches(value: str) -> int:
     """How often one kind of character follows another; words in CamelCase do it twice a word."""
     kinds = ["d" if c.isdigit() else "u" if c.isupper() else "l" if c.islower() else "" for c in value]
-    return sum(1 for a, b in zip(kinds, kinds[1:], strict=False) if a and b and a != b)
+    return sum(1 for a, b in pairwise(kinds) if a and b and a != b)
 
 
 def _is_identifier(value: str, at_least: int) -> bool:

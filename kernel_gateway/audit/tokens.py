@@ -38,10 +38,10 @@ _RULES = Rules(
         Rule("q~", re.compile(r"[\w.~-]{3}\dQ~[\w.~-]{31,34}", re.ASCII), "azure", before=4),
         Rule("-us", re.compile(r"[0-9a-f]{32}-us\d{1,2}(?!\w)", re.ASCII), "mailchimp", before=32),
         Rule("_mmk", re.compile(r"[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk", re.ASCII), "maxmind", before=36),
-        Rule("msh", re.compile(r"[A-Za-z0-9]{10}msh[A-Za-z0-9]{23}jsn[A-Za-z0-9]{12}", re.ASCII), "rapidapi", before=10),
         Rule(
-            "endr+", re.compile(r"endr\+[A-Za-z0-9-]{16,}", re.ASCII), "endor"
+            "msh", re.compile(r"[A-Za-z0-9]{10}msh[A-Za-z0-9]{23}jsn[A-Za-z0-9]{12}", re.ASCII), "rapidapi", before=10
         ),
+        Rule("endr+", re.compile(r"endr\+[A-Za-z0-9-]{16,}", re.ASCII), "endor"),
     ]
 )
 _DISCORD = re.compile(r"[MNO](?<![\w.-].)[A-Za-z0-9_-]{23,27}\.[\w-]{6}\.[\w-]{27,40}(?![\w.-])", re.ASCII)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from kernel_gateway.audit import separators
-from kernel_gateway.audit.judge import is_mixed, is_secret, label
+from kernel_gateway.audit.judge import is_mixed
 from kernel_gateway.audit.literals import (
     ENCODED,
     IN_MARKUP,
@@ -31,6 +31,7 @@ _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.-")
 _MAX_NAME_CHARACTERS = 80
 _NAME_END = re.compile(r"[A-Za-z0-9_.-]{0,40}")
 _FLAG = re.compile(r"--|-(?!p)|-pass")  # -psecret is a value of mysql
+_WORDS_BEFORE = re.compile(r"(?:[a-z0-9-]{1,16}[ ]){1,3}$")
 _OPTION = re.compile(r"-[DP](?=[A-Za-z])")  # java -Dname=value, gradle -Pname=value
 
 
@@ -62,7 +63,8 @@ def _at(text: str, lower: str, at: int, stop: int) -> Span | None:
     if means is Says.NOTHING and _OPTION.match(name):
         means = says(name[2:])
     if means is not Says.SECRET and lower[start:stop] in _OF_TWO_WORDS:
-        name = lower[max(start - 24, 0) : stop].rpartition("\n")[2].replace(" ", "_")
+        words_before = _WORDS_BEFORE.search(lower, max(start - 24, 0), start)
+        name = ((words_before[0] if words_before else "") + lower[start:stop]).replace(" ", "_")
         means = max(means, says(name))
     return None if means is Says.NOTHING else _value(text, start, stop, name, means)
 
@@ -109,9 +111,11 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
         return cell
     if name.lower().endswith(("secrets", "passwords")):  # of many, none is told in prose
         return None
-    if means is Says.SECRET and (value := separators.VALUE_BEFORE.search(before)) is not None and is_mixed(value["value"]):
-        if is_secret(value["value"], name, means, quoted=True):
-            return Span(start - len(before) + value.start("value"), start - len(before) + value.end("value"), label(name))
+    if means is Says.SECRET and (value := separators.VALUE_BEFORE.search(before)) is not None:
+        span = judged(before, value, name, means, "value")
+        if span is not None and is_mixed(value["value"]):
+            offset = start - len(before)
+            return Span(offset + span.start, offset + span.end, span.label)
     if (separator := separators.IN_PROSE.match(text, stop)) is not None:
         return prose(text, separator, name, means)
     return None

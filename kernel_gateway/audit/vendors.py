@@ -179,7 +179,8 @@ password-hash   $scrypt$ $pbkdf2-sha256$ $pbkdf2-sha512$ $bcrypt-sha256$   [./\w
 password-hash   pbkdf2_sha256$ pbkdf2_sha1$ bcrypt_sha256$ argon2$ scrypt$   [./\w$=,+-]{30,}
 password-hash   {ssha} {ssha256} {ssha512} {sha} {crypt} {smd5}   [\w./+$=-]{20,}
 password-hash   scram-sha-256$                  [\w./+$=:-]{40,}
-private-key     b3blbnnzac1rzxktdje mc4caqawbqydk2vwbcie mhccaqee mighageambmgbyqgsm49   [\w+/=]{20,}(?:(?:\s|\\[nr])+[\w+/=]{40,})*
+private-key     b3blbnnzac1rzxktdje mc4caqawbqydk2vwbcie   [\w+/=]{20,}(?:(?:\s|\\[nr])+[\w+/=]{40,})*
+private-key     mhccaqee mighageambmgbyqgsm49   [\w+/=]{20,}(?:(?:\s|\\[nr])+[\w+/=]{40,})*
 """
 
 
@@ -188,7 +189,9 @@ def _rows() -> tuple[tuple[str, str, str], ...]:
     for line in _TABLE.strip().splitlines():
         label, *prefixes = line.split()
         rest = prefixes.pop()
-        rows += [(label, prefix, rest.replace("X{", "[A-Za-z0-9]{").replace("W{", "[A-Za-z0-9_-]{")) for prefix in prefixes]
+        rows += [
+            (label, prefix, rest.replace("X{", "[A-Za-z0-9]{").replace("W{", "[A-Za-z0-9_-]{")) for prefix in prefixes
+        ]
     return tuple(rows)
 
 
