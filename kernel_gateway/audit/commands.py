@@ -153,6 +153,33 @@ _RULES = Rules(
             re.compile(r"machine\s{1,9}\S{1,255}\s{1,9}login\s{1,9}\S{1,255}\s{1,9}password\s{1,9}(\S{1,256})"),
             "password",
         ),
+        Rule("doctl ", re.compile(r"doctl auth init[^\n]{0,40}? (?:-t|--access-token)[ =]([\w-]{16,256})"), "token"),
+        Rule("auth:token ", re.compile(r"auth:token ([\w-]{16,256})"), "token"),
+        Rule(
+            "login ",
+            re.compile(r"(?<=\w )login [^\s\"':]{1,64} ([^\s\"':]{6,128})(?=\s*(?:\\r|\r|\n|$))", re.I),
+            "password",
+        ),
+        Rule(
+            "auth ",
+            re.compile(
+                r"(?:(?<=^)|(?<=[>\n\r\"'] )|(?<=[>\n\r\"']))AUTH (?:\w{1,32} )?"
+                r"((?=\S{0,64}\d)[^\s\"']{8,256})(?=[\"'\s\\]|$)"
+            ),
+            "password",
+        ),
+        *(
+            Rule(
+                word,
+                re.compile(
+                    rf"{word}(?: ascii-text| hexadecimal)? (?:[0-9] )?[\"']?(?![$<{{]|ascii|hexa|\[redacted)"
+                    rf"([^\s\"';:=]{{4,256}})",
+                    re.I,
+                ),
+                "password",
+            )
+            for word in ("pre-shared-key", "isakmp key", "server key", "chap password", "bindpw", "rootpw", "auth_pass")
+        ),
         Rule(":543", re.compile(r":543\d:[^\s:]{1,63}:[^\s:]{1,63}:([^\s\"'\\]{4,256})"), "password"),  # .pgpass
     ]
 )

@@ -15,7 +15,7 @@ _PLACEHOLDER = re.compile(  # what stands where a secret was, or will be
     re.IGNORECASE | re.VERBOSE,
 )
 _REFERENCE = re.compile(  # where it is to be found
-    r"""\$\{|\$\(|\$\$?[A-Za-z_]\w*(?=[\s}"'.,:;&/)\[]|$)|\$env:|\{\{|\{[A-Za-z_][\w.]*\}|%\(?[A-Za-z_]\w*\)?[sd%]?$|%[\w{]+\}?%?$|\#\{|@\{|<%|@Microsoft\.KeyVault
+    r"""\$\{|\$\(|\$\$?[A-Za-z_]\w*(?=[\s}"'.,:;&/)\[]|$)|\$env:|\{\{|\{[A-Za-z_][\w./-]*\}|%\(?[A-Za-z_]\w*\)?[sd%]?$|%[\w{]+\}?%?$|\#\{|@\{|<%|@Microsoft\.KeyVault
     |!(?:Ref|Sub|GetAtt|vault|ImportValue|secret|env|Join)\b|&?:[a-z_]\w*$|\?$|%s$
     |(?:[a-z][a-z0-9]{1,15}\+)?(?:op|vault|ssm|sm|gsm|awssm|azkv|azurekv|gcpsm|akv|env|file|ref|keyring|keychain|pass|doppler|bws|aws|gcp
         |secretsmanager|secretmanager|parameterstore|resolve|lookup|valueFrom|kms|sops|k8s):[\w/.:\#-]

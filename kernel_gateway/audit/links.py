@@ -62,7 +62,9 @@ def signed_urls(text: str) -> list[tuple[int, int]]:
 def find(text: str) -> Iterator[Span]:
     """The part of every signed URL that is not its address."""
     for _, end, query in _signed(text):
-        if query is not None:  # without one it is a login, of which only the password goes: headers.py
+        if query is not None and not text.startswith(
+            "[redacted", query
+        ):  # without one it is a login, of which only the password goes: headers.py
             yield Span(query, end, "signed-url")
 
 

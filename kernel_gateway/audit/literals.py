@@ -30,10 +30,10 @@ _ITEMS = re.compile(
     r"|\d{1,2}[.)])[ \t]{1,4}[\"']?(?P<first>[^\s\"':]{4,512})[\"']?)(?:\r?\n[ \t]{0,64}(?:[-*\u2022]"
     r"|\d{1,2}[.)])[ \t]{1,4}[^\s:]{4,512}){0,64}(?=[ \t]{0,8}\r?(?:\n|$))"
 )
-_CODES = re.compile(
-    r"\s{0,16}(?:[-*\d.)]{0,3}[ ]?)"
-    r"((?=[A-Za-z-]{0,24}\d)[A-Za-z0-9]{4,12}(?:-[A-Za-z0-9]{4,12}){0,4}(?:[\s,;]{1,8}(?:[-*]\s|\d{1,2}[.)]\s)?(?=[A-Za-z-]{0,24}\d)[A-Za-z0-9]{4,12}(?:-[A-Za-z0-9]{4,12}){0,4}(?![\w:=])){0,32})"
-)
+_CODE = r"(?=[A-Za-z-]{0,24}\d)[A-Za-z0-9]{4,12}(?:-[A-Za-z0-9]{4,12}){0,4}(?![\w:=-])"
+_ITEM = r"(?:[-*][ ]|\d{1,2}[.)][ ])?"
+_CODES = re.compile(rf"\s{{0,16}}{_ITEM}({_CODE}(?:[\s,;]{{1,8}}{_ITEM}{_CODE}){{0,32}})")
+_HEREDOC = re.compile(rf"<<[-~]?[\"']?\w{{1,32}}[\"']?{BREAK}[ \t]{{0,64}}(?P<value>[^\n\\]{{1,4096}})")
 _OBJECT = re.compile(rf"\{{(?=\s{{0,32}}(?:{QUOTE}|\\n|\}}))")
 _IN_OBJECT = re.compile(  # {"token": {"type": "plain", "value": "..."}}
     rf"[^{{}}]{{0,256}}?{QUOTE}(?i:value|val|data|raw|text|plain|plaintext|content|string|stringData){QUOTE}{SPACE}:{SPACE}(?={QUOTE})"
@@ -62,6 +62,8 @@ def assigned(text: str, at: int, name: str, means: Says, pattern: re.Pattern[str
         return quoted(text, opening, name, means)
     if begins == "[" and not text.startswith("[redacted", at):
         return _list(text, at, name, means)
+    if text.startswith("{ ", at) and not text.startswith(('{ "', "{ '"), at):
+        return None  # a type, or code
     if begins == "{" and (brace := _OBJECT.match(text, at)) is not None:
         inner = _IN_OBJECT.match(text, brace.end())
         opening = OPENING.match(text, inner.end()) if inner else None
@@ -72,6 +74,8 @@ def assigned(text: str, at: int, name: str, means: Says, pattern: re.Pattern[str
         return Span(*codes.span(1), "code")
     if begins in ("\r", "\n"):
         return _on_next_line(text, at, name, means)
+    if begins == "<" and (heredoc := _HEREDOC.match(text, at)) is not None:
+        return judged(text, heredoc, name, means, "value")
     phrase = _WORDS.match(text, at) if name.lower().endswith(_PHRASES) or "pass" in name.lower() else None
     if phrase is not None and HARMLESS.isdisjoint(re.split("[ -]", phrase[0])):
         return Span(*phrase.span(), label(name))
@@ -157,6 +161,8 @@ def prose(text: str, separator: re.Match[str], name: str, means: Says) -> Span |
     if means is not Says.SECRET:
         return None
     is_password = "pass" in lower or "pwd" in lower
+    if is_password and separator["copula"] and value.isdigit() and is_spoken_code(value):
+        return span
     shortest = 6 if separator["copula"] else 8 if is_password else 12
     plain = is_identifier(value) and not (is_password and _HEX.match(value))
     if len(value) < shortest or not is_mixed(value) or plain or is_code(value) or is_reference(value):

@@ -38,7 +38,7 @@ _SECRET_ENDINGS = tuple(words("apikey passcode passphrase passwd password passwo
 _SECRET_AFTER = {
     "code": words(
         """
-        access activation authentication authorization backup bypass confirmation device factor invite login mfa
+        access activation auth authentication authorization backup bypass confirmation device fa factor invite login mfa
         otp pairing pass passcode pin recovery reset scratch security sms sudo tfa time totp twofactor unlock use
         verification voucher
         """
@@ -69,7 +69,8 @@ _WORDS = (
 FOREIGN_WORDS = tuple(dict.fromkeys(form for word in _WORDS for form in escaped(word)))
 FOREIGN = re.compile("|".join(map(re.escape, FOREIGN_WORDS)), re.IGNORECASE)
 _MAYBE = words(
-    "auth authorization cookie cookies cred credential credentials creds hmac oauth sas sig signature sid sessionid"
+    "auth authorization cookie cookies cred credential credentials creds hmac oauth salt sas sig signature sid"
+    " sessionid"
 )
 # tokens of paging, language models and locks are no secrets
 _PLAIN_TOKENS = words(
@@ -126,7 +127,8 @@ def says(name: str) -> Says:
         return Says.NOTHING
     *before, last = parts
     if (singular := _singular(last)) is not None:
-        return min(_says(before, singular), Says.MAYBE)
+        means = _says(before, singular)
+        return means if singular == "code" else min(means, Says.MAYBE)
     return _says(before, last)
 
 

@@ -18,9 +18,9 @@ _GIVES_ACCESS = words(
     activate activation api-key apikey auth beat bot calendar capability catch confirm confirmation cron enqueue feed
     feeds heartbeat hook hooks ical ics import inbound incoming incomingwebhook ingest integration integrations
     invitation invite
-    invites join key keys login magic magic-link magiclink one-time otp password password-reset ping private push
+    invites join key login magic magic-link magiclink one-time otp password password-reset ping private push
     recover recovery
-    register reset reset-password reset_password robot rss secret secrets services session share shared signed
+    register reset reset-password reset_password robot rss secret services share shared signed
     signin signup
     sso submit temp ticket token tokens trigger triggers unsubscribe v verification verify verify-email webhook
     webhookb2 webhooks with workflows

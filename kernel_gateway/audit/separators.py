@@ -11,9 +11,10 @@ _TYPE = (
 _MARKS = r"(?:\*{1,2}|_{1,2})?"  # of Markdown
 ASSIGNED = re.compile(
     rf"{QUOTE}?[\]\}})]?{_MARKS}{SPACE}(?:\.{{2,60}}(?=[ ]?:)[ ]?)?"
-    rf"(?:\{{[ ]?get;[^}}\n]{{0,40}}\}}{SPACE}=|:{SPACE}{_TYPE}{SPACE}=(?={SPACE}[(\"'`\[]|[ ]\w)|:STRING=|"
+    rf"(?:[ ](?:As[ ])?[Ss]tring[ ]=|\{{[ ]?get;[^}}\n]{{0,40}}\}}{SPACE}="
+    rf"|:{SPACE}{_TYPE}{SPACE}=(?={SPACE}[(\"'`\[]|[ ]\w)|:STRING=|"
     r"(?P<encoded>%(?:25)?3[AaDd]|%(?:25)?5[Dd]%(?:25)?3[Dd])|"
-    rf"=3D|[=]>|:=|\?=|={{1,3}}|::?|[\uff1a\uff1d]|\\u003[dD]|&\#61;){_MARKS}{SPACE}"
+    rf"=3D|[=]>|:=|\?=|={{1,3}}|::?|[\uff1a\uff1d]|\\u003[dD]|&\#61;){_MARKS}{SPACE}(?:!![a-z]{{3,6}}[ ])?"
     r"(?:\n?[ ]{0,16}string\(\d{1,5}\)[ ](?=\"))?(?:(?:Some|Ok|Just|ConvertTo-SecureString"
     r"|(?:[\w.]{1,24}\.)?Secret(?:Str|String|Bytes)?(?:::new)?|String(?:::from)?"
     r"|bytes|str|sensitive|[\w.]{0,24}b64decode|base64encode|(?:[\w.]{1,24}\.)?from(?:hex|_hex|String)"
@@ -46,10 +47,17 @@ VALUE_BEFORE = re.compile(
     r"([\"'`])(?P<value>[^\"'`\s]{6,256})\1[ ](?:as|is|for|=|was)[ ](?:(?:the|a|an|my|our|your|its|their|new|old"
     r"|current|\w{1,16}'s)[ ]){0,3}(?:\w{1,16}[ ])?$"
 )
+# A parameter of a template: name, its type, its default
+DEFAULT = re.compile(
+    rf"{QUOTE}?:{SPACE}\{{?(?:\r?\n[ \t]{{1,32}}{QUOTE}?(?:Type|Description|NoEcho|type|description|sensitive){QUOTE}?{SPACE}[:=][^\n]{{0,200}}){{0,4}}"
+    rf"\r?\n[ \t]{{1,32}}{QUOTE}?(?i:default|value){QUOTE}?{SPACE}[:=]{SPACE}"
+)
+OPTION_BESIDE = re.compile(r"[\"']?[ ]{1,2}--(?:value|secret-string|body|data|string-value)[ =]")
+ATOM = re.compile(r",?[ ](?=\")")  # {name, "value"}, {:name "value"}
 IN_PAIR = re.compile(rf"{QUOTE}{SPACE},{SPACE}(?=[bru]?{QUOTE})")  # ("password", "..."), ["password", "..."]
 _ATTRIBUTES = rf"(?:\s{{1,8}}[\w:-]{{1,32}}={QUOTE}[^<>\"'\n\\]{{0,64}}{QUOTE}){{0,3}}"
 BESIDE_VALUE = re.compile(  # {"name": "password", "value": "..."}, key="password" value="...", YAML on two lines
-    rf"{QUOTE}{_ATTRIBUTES}(?:\s{{0,32}},)?\s{{0,32}}{QUOTE}?(?i:[\w-]{{0,20}}value){QUOTE}?{SPACE}[:=]{SPACE}"
+    rf"{QUOTE}{_ATTRIBUTES}(?:\s{{0,32}},)?\s{{0,32}}{QUOTE}?(?i:[\w-]{{0,20}}value|val|v){QUOTE}?{SPACE}[:=]{SPACE}"
     rf"|[ \t]{{0,16}}{BREAK}[ \t]{{0,64}}(?i:value){SPACE}:{SPACE}|,[ ]{{1,8}}(?i:value):{SPACE}"
 )
 IN_ELEMENT = re.compile(

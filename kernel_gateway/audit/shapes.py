@@ -68,6 +68,7 @@ _THINGS = (
     - _WEAK_WORDS
 )
 _LONG, _MEDIUM = 30, 16
+_ULID = re.compile(r"[0-9A-Z]+$|[0-9a-z]+$")  # of one case: an id
 
 # A sentence that speaks of one, and the value that follows it in the same sentence.
 _CUES = (
@@ -78,7 +79,7 @@ _SPOKEN = Rules(
     Rule(
         cue,
         re.compile(
-            rf"(?i:{cue})[^\n=:;{{}}\[\]|,]{{0,48}}?(?::[ ])?[ (\"'`<]{{1,3}}"
+            rf"(?i:{cue})[a-z]{{0,3}}(?![\"'_\w-])[^\n=:;{{}}\[\]|,]{{0,48}}?(?::[ ])?[ (\"'`<]{{1,3}}"
             r"((?=[\w~+/.-]{0,200}\d)[A-Za-z0-9][\w~+/.-]{18,300}={0,2})",
             re.ASCII,
         ),
@@ -121,13 +122,15 @@ def is_token(value: str, *, in_path: bool = False) -> bool:
     if before[0] in _THINGS:
         return False
     if not _WEAK_WORDS.isdisjoint(before):
-        return is_random(rest, _MEDIUM + 4) or (_is_identifier(rest, 32) and "." not in value and "_" in value)
+        return (is_random(rest, _MEDIUM + 4) and (len(rest) > _LONG or not _ULID.match(rest))) or (
+            _is_identifier(rest, 32) and "." not in value and "_" in value
+        )
     if in_path:  # ids stand there; paths.py knows where secrets do
         return False
     separator = value[len(parts[0])]
     if len(before[0]) > 8 or separator == ".":
         return is_random(rest, 40) and separator != "."
-    return is_random(rest, _LONG) or (separator == "_" and len(before[0]) <= 5 and _is_identifier(rest, 40))
+    return is_random(rest, _LONG) or (separator == "_" and len(before[0]) <= 8 and _is_identifier(rest, 40))
 
 
 def is_opaque(value: str) -> bool:

@@ -26,6 +26,13 @@ _ANCHORS = (
     *FOREIGN_WORDS,
 )
 # "api key", "recovery codes", "seed phrase": the word before says what it is
+_SEPARATORS = (
+    separators.DEFAULT,
+    separators.BESIDE_VALUE,
+    separators.ASSIGNED,
+    separators.IN_PAIR,
+    separators.OPTION_BESIDE,
+)
 _OF_TWO_WORDS = words("key keys code codes phrase words seed pin community pat")
 _NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.-")
 _MAX_NAME_CHARACTERS = 80
@@ -94,7 +101,7 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
         return judged(text, IN_MARKUP.match(text, tag.end()), name, means)
     if (element := separators.IN_NEXT_ELEMENT.match(text, stop)) is not None:
         return judged(text, IN_MARKUP.match(text, element.end()), name, means)
-    for pattern in (separators.BESIDE_VALUE, separators.ASSIGNED, separators.IN_PAIR):
+    for pattern in _SEPARATORS:
         if (separator := pattern.match(text, stop)) is not None:
             is_encoded = pattern is separators.ASSIGNED and separator["encoded"]
             return assigned(text, separator.end(), name, means, ENCODED if is_encoded else UNQUOTED)
@@ -103,6 +110,8 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
             return judged(text, LINE.match(text, form.end()), name, means)
         if (element := separators.IN_ELEMENT.match(text, stop)) is not None:
             return judged(text, IN_MARKUP.match(text, element.end()), name, means)
+    if before.endswith(("{", ":")) and (atom := separators.ATOM.match(text, stop)) is not None:
+        return _argument(text, atom.end(), name, means)
     if _FLAG.match(name) and (separator := separators.AFTER_FLAG.match(text, stop)):
         return _argument(text, separator.end(), name, means)
     if separators.SETTING.search(before) and (separator := separators.AFTER_SETTING.match(text, stop)):
