@@ -26,8 +26,7 @@ def _names(columns: str) -> list[str]:
 
 
 def _secret_columns(names: list[str]) -> dict[int, str]:
-    """The places of those that are certain to be secret."""
-    return {place: name for place, name in enumerate(names) if says(name) is Says.SECRET}
+    return {place: name for place, name in enumerate(names) if says(name) is not Says.NOTHING}
 
 
 def find(text: str, lower: str) -> Iterator[Span]:
@@ -46,7 +45,7 @@ def _rows(text: str, at: int, columns: dict[int, str]) -> tuple[list[Span], int]
     while (value := _NEXT_VALUE.match(text, at)) is not None:
         at = value.end()
         name = columns.get(place)
-        if name and value["value"] and is_secret(value["value"], name, Says.SECRET, quoted=True):
+        if name and value["value"] and is_secret(value["value"], name, says(name), quoted=True):
             spans.append(Span(*value.span("value"), label(name)))
         place += 1
         if value["end"] == ")":

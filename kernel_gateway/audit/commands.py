@@ -40,11 +40,11 @@ pgbouncer clickhouse-client clickhouse                                 --passwor
 vault+login vault+unseal+operator                                      -token
 lftp ncftp ftp                                                         -p
 """
-_ARGUMENT = r"[\"']?(?![-/$<{]|\[redacted)([^\s\"'|;&<>]{3,256})"
+_ARGUMENT = r"[\"']?(?:pass:)?(?![-/$<{]|env:|file:|fd:|stdin|[^\s\[]{0,64}\[redacted)([^\s\"'|;&<>]{3,256})"
 _AFTER = r"[^\n|;&]{0,200}?"
 _LOGIN = re.compile(  # name:password
     r"(?<![\w-])(?:-u[= ]?|--user[= ]|--proxy-user[= ]|-a[ ]|--auth[= ]|--login[= ]"
-    r"|-U[ ]?)[\"']?[^\s:\"'/%]{0,128}:([^\s\"'/][^\s\"']{0,256})"
+    r"|-U[ ]?)[\"']?[^\s:\"'/%]{0,128}:(?!\w+\])([^\s\"'/][^\s\"']{0,256})"
 )
 
 

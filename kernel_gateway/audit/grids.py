@@ -10,7 +10,7 @@ from kernel_gateway.audit.spans import BREAK, Span
 
 # The end of a heading that says something, at the end of its cell.
 _CUE = re.compile(
-    r"(?:value|val|content|contents|current|secret|token|password|passwd|pass|pwd|psk|pw|key|keys|credential|credentials|pin|otp"
+    r"(?:value|val|content|contents|current|secret|token|password|passwd|pass|pwd|psk|pw|key|keys|seed|code|codes|salt|phrase|credential|credentials|pin|otp"
     r"|passphrase|cookie|signature|auth)\b[\"'`* \\]{0,64}(?:[,;|\t\u2502\r\n]|\\t|\\r|\\n|[ ]{2})"
 )
 _BREAK = re.compile(BREAK)
@@ -35,7 +35,7 @@ class _Cell(NamedTuple):
 
 
 class _Columns(NamedTuple):
-    count: int
+    width: int
     secret: dict[int, tuple[str, Says]]
     pair: tuple[int, int] | None  # where a row's name stands, and where its value
     strict: bool  # a sentence may be taken for this heading: only what cannot be a word
@@ -116,7 +116,7 @@ def _rows(text: str, at: int, columns: _Columns, delimiter: re.Pattern[str]) -> 
         end = stop.start() if stop else min(at + _LINE_CHARACTERS, len(text))
         if not _RULE.match(text[at:end]) or delimiter is _PLAIN_COMMA:
             cells = _cells(text, at, end, delimiter)
-            if len(cells) < columns.count:
+            if len(cells) < columns.width:
                 break
             yield from _in_row(cells, columns)
         if stop is None:

@@ -40,7 +40,7 @@ _PATH = re.compile(
     r"|(?:[\w.-]+/)*[\w.-]+\.(?:pem|key|crt|cer|pub|p12|pfx|jks|json|ya?ml|toml|txt|env|ini|conf|cfg|gpg|asc|kdbx|ppk|der|png|jpe?g|py|js|ts|go|rb|tar|gz|zip)$"
 )
 _IDENTIFIER = re.compile(  # a date, a number, an address, a path
-    r"\d{4}-\d\d-\d\d|[\d.,:_-]+$|\w+://|/|(?:[a-z0-9]+:)(?:[0-9a-f]+|[0-9A-F]+)$|(?:[0-9a-f]{2}:){5,}|(?:[\w.-]+/)+[\w-]+\.\w{2,5}$"
+    r"\d{4}-\d\d-\d\d|[\d.,:_-]+$|\w+://|/(?![\w+/]{30,}={0,2}$)|(?:[a-z0-9]+:)(?:[0-9a-f]+|[0-9A-F]+)$|(?:[0-9a-f]{2}:){5,}|(?:[\w.-]+/)+[\w-]+\.\w{2,5}$"
 )
 _DIGEST = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}$|(?:[0-9a-f]+|[0-9A-F]+)$")
 _PUBLIC = re.compile(

@@ -13,6 +13,7 @@ from kernel_gateway.audit.judge import (
     label,
 )
 from kernel_gateway.audit.names import Says
+from kernel_gateway.audit.shapes import is_opaque
 from kernel_gateway.audit.spans import BREAK, MAX_VALUE_CHARACTERS, QUOTE, SPACE, Span
 
 _UNQUOTED_CHARACTERS = 64  # how far an unquoted value is read before it is judged
@@ -154,17 +155,18 @@ def prose(text: str, separator: re.Match[str], name: str, means: Says) -> Span |
         return None
     value, lower = match[0].rstrip(".,:;)]}!?"), name.lower()
     span = Span(begin, begin + len(value), label(name))
-    if lower.endswith(("code", "pin", "otp")):
-        return span if separator["copula"] and is_spoken_code(value) else None
+    if lower.endswith(("code", "pin", "otp")) and separator["copula"] and is_spoken_code(value):
+        return span
     if opening and separator["copula"] and text.startswith(opening[1], match.end()):
         return span if len(value) >= 6 and is_secret(value, name, means, quoted=True) else None
     if means is not Says.SECRET:
-        return None
+        return span if separator["copula"] and is_opaque(value) else None
     is_password = "pass" in lower or "pwd" in lower
     if is_password and separator["copula"] and value.isdigit() and is_spoken_code(value):
         return span
     shortest = 6 if separator["copula"] else 8 if is_password else 12
-    plain = is_identifier(value) and not (is_password and _HEX.match(value))
+    named = is_password or separator["copula"] is not None
+    plain = is_identifier(value) and not (named and _HEX.match(value))
     if len(value) < shortest or not is_mixed(value) or plain or is_code(value) or is_reference(value):
         return None
     return span if "=" not in value[:-2] else None

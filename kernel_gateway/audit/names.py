@@ -51,6 +51,7 @@ _SECRET_AFTER = {
     "hash": words("password passwd pwd"),
     "pat": words("access azure devops git github gitlab jira personal user"),
 }
+_PLAIN_PASSES = words("bypass compass encompass overpass surpass trespass underpass")
 _PLAIN_PINS = words(
     "board button cs data dc echo enable gpio input irq led miso mosi output relay reset sck scl sda sensor tx rx"
 )
@@ -133,7 +134,7 @@ def says(name: str) -> Says:
 
 
 def _singular(word: str) -> str | None:
-    plural = word.endswith(("tokens", "keys", "codes", "pins", "otps", "phrases", "psks", "pats"))
+    plural = word.endswith("s") and word not in _SECRET | _MAYBE and not word.endswith("pass")
     return word[:-1] if plural else None
 
 
@@ -152,7 +153,7 @@ def _says(before: list[str], last: str) -> Says:
         return Says.SECRET if prior in _SECRET_AFTER[last] else Says.NOTHING
     if last.endswith("token") and prior in _PLAIN_TOKENS:
         return Says.NOTHING
-    if last in _SECRET or last.endswith(_SECRET_ENDINGS):
+    if last in _SECRET or last.endswith(_SECRET_ENDINGS) or (last.endswith("pass") and last not in _PLAIN_PASSES):
         return Says.SECRET
     if last.endswith("key") and (of := last.removesuffix("key") or prior):
         if of in _PLAIN_KEYS or (of == "primary" and len(before) == 1):

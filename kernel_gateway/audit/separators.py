@@ -49,7 +49,8 @@ VALUE_BEFORE = re.compile(
 )
 # A parameter of a template: name, its type, its default
 DEFAULT = re.compile(
-    rf"{QUOTE}?:{SPACE}\{{?(?:\r?\n[ \t]{{1,32}}{QUOTE}?(?:Type|Description|NoEcho|type|description|sensitive){QUOTE}?{SPACE}[:=][^\n]{{0,200}}){{0,4}}"
+    rf"{QUOTE}?:{SPACE}\{{?(?:\r?\n[ \t]{{1,32}}{QUOTE}?(?:Type|Description|NoEcho|type|description|sensitive)"
+    rf"{QUOTE}?{SPACE}[:=][^\n]{{0,200}}){{0,4}}"
     rf"\r?\n[ \t]{{1,32}}{QUOTE}?(?i:default|value){QUOTE}?{SPACE}[:=]{SPACE}"
 )
 OPTION_BESIDE = re.compile(r"[\"']?[ ]{1,2}--(?:value|secret-string|body|data|string-value)[ =]")
@@ -73,3 +74,5 @@ IN_PROSE = re.compile(
 )
 
 IN_FORM = re.compile(rf"\\{{0,15}}[\"']?(?:{BREAK}[ ]?){{2}}")  # name="password", an empty line: multipart/form-data
+# "old" -> "new", as a plan or a diff shows it
+CHANGED = re.compile(r"[\"'][ ]{0,4}(?:->|=>|\u2192)[ ]{0,4}[\"'](?P<value>(?!\[redacted)[^\"'\n]{4,4096})")

@@ -22,7 +22,7 @@ from kernel_gateway.audit.spans import Span
 
 _ANCHORS = (
     *("pass", "pw", "secret", "token", "key", "auth", "cred", "sig", "cookie", "jwt", "hmac", "sas", "psk", "_pat"),
-    *("code", "pin", "otp", "phrase", "mnemonic", "seed", "communit", "words", "sid", "session"),
+    *("code", "pin", "otp", "phrase", "mnemonic", "seed", "communit", "words", "sid", "session", "salt"),
     *FOREIGN_WORDS,
 )
 # "api key", "recovery codes", "seed phrase": the word before says what it is
@@ -50,6 +50,8 @@ def find(text: str, lower: str) -> Iterator[Span]:
             span = _at(text, lower, at, stop)
             if span is not None:
                 yield span
+                if (changed := separators.CHANGED.match(text, span.end)) is not None:
+                    yield Span(*changed.span("value"), span.label)
             at = lower.find(anchor, max(span.end if span else 0, stop))
 
 

@@ -109,6 +109,10 @@ def env(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[.-]", "_", name).upper()
 
 
+def plural(name: str) -> str:
+    return name + ("S" if name.isupper() else "s")
+
+
 def _c(text: str) -> str:
     return json.dumps(text)
 
@@ -120,7 +124,7 @@ NAMED = {
     "yaml env list": lambda n, v: f"env:\n  - name: {n}\n    value: {_c(v)}\n  - name: A\n    value: b\n",
     "yaml env bare": lambda n, v: f"env:\n  - name: {n}\n    value: {v}\n",
     "yaml quoted key": lambda n, v: f"\"{n}\": '{v}'\n",
-    "yaml list": lambda n, v: f"{n}s:\n  - {v}\n  - {v}\nother: 1\n",
+    "yaml list": lambda n, v: f"{plural(n)}:\n  - {v}\n  - {v}\nother: 1\n",
     "block scalar": lambda n, v: f"{n}: |-\n  {v}\nother: 1\n",
     "powershell": lambda n, v: f"PS C:\\> $env:{n.replace('-', '_').replace('.', '_')} = '{v}'\n",
     "powershell set": lambda n, v: f"[Environment]::SetEnvironmentVariable('{n}', '{v}', 'User')",
@@ -190,7 +194,7 @@ NAMED = {
     "json pair object": lambda n, v: json.dumps({"key": n, "value": v, "n": 1}),
     "json pair spaced": lambda n, v: json.dumps([{"Name": n, "Value": v}], indent=2),
     "json parameter": lambda n, v: json.dumps({"ParameterKey": n, "ParameterValue": v}),
-    "json array": lambda n, v: json.dumps({n + "s": [v, v]}, indent=2),
+    "json array": lambda n, v: json.dumps({plural(n): [v, v]}, indent=2),
     "graphql": lambda n, v: f'mutation {{ login({n.replace("-", "_").replace(".", "_")}: "{v}") {{ id }} }}',
     "url encoded json": lambda n, v: "q=" + quote(json.dumps({n: v})),
     "html json": lambda n, v: f'<div data-props="{html.escape(json.dumps({n: v}))}"></div>',
@@ -222,6 +226,42 @@ NAMED = {
     "continuation": lambda n, v: f"run \\\n  --{n} \\\n  {v} \\\n  --port 1\n",
     "multipart": lambda n, v: f'--x\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n--x--',
     "quoted printable": lambda n, v: f"Your {n} =3D {v}\n",
+    "bicep": lambda n, v: f"param {n.replace('-', '_').replace('.', '_')} string = '{v}'",
+    "cfn": lambda n, v: f"Parameters:\n  {n}:\n    Type: String\n    Default: {v}\n",
+    "ansible": lambda n, v: f'- name: x\n  vars:\n    {n}: "{v}"\n',
+    "jenkins": lambda n, v: f"environment {{ {env(n)} = '{v}' }}",
+    "nix": lambda n, v: f'{{ {n} = "{v}"; }}',
+    "haskell": lambda n, v: f'Config {{ host = "a", {n} = "{v}" }}',
+    "clojure": lambda n, v: f'{{:host "a" :{n} "{v}"}}',
+    "erlang": lambda n, v: f'{{{n}, "{v}"}}.',
+    "scala": lambda n, v: f'{n} := Some("{v}")',
+    "r": lambda n, v: f'Sys.setenv({env(n)} = "{v}")',
+    "julia": lambda n, v: f'ENV["{env(n)}"] = "{v}"',
+    "vb": lambda n, v: f'Dim {n.replace("-", "_")} As String = "{v}"',
+    "cobra": lambda n, v: f'cmd --{n.replace("_", "-")} "{v}" run',
+    "windows set": lambda n, v: f"SET {env(n)}={v}&& run.exe",
+    "setx": lambda n, v: f'setx {env(n)} "{v}" /M',
+    "export -x": lambda n, v: f'declare -x {env(n)}="{v}"',
+    "ps1 hash": lambda n, v: f"@{{ {n.replace('-', '_')} = '{v}'; Port = 1 }}",
+    "slack msg": lambda n, v: f"<@U1> {n} = `{v}` :lock:",
+    "email": lambda n, v: f"> {n}: {v}\n> thanks",
+    "rst table": lambda n, v: f"=====  =====\nname   value\n=====  =====\n{n}  {v}\n=====  =====\n",
+    "yaml anchors": lambda n, v: f"x: &a\n  {n}: !!str {v}\n",
+    "json5": lambda n, v: f"{{ {n.replace('-', '_').replace('.', '_')}: '{v}', }}",
+    "jsonl": lambda n, v: json.dumps({"k": n, "v": v}),
+    "py fstring": lambda n, v: f"print(f'{n}={v}')",
+    "pydantic": lambda n, v: f"{n.replace('-', '_')}: SecretStr = SecretStr('{v}')",
+    "argparse": lambda n, v: f"Namespace(host='a', {n.replace('-', '_')}='{v}', n=1)",
+    "struct log": lambda n, v: f"[info] cfg host=a | {n}={v} | port=1",
+    "ruby inspect": lambda n, v: f'#<Cfg:0x01 @host="a", @{n.replace("-", "_")}="{v}">',
+    "xml attr value": lambda n, v: f'<param name="{n}" type="s">{html.escape(v)}</param>',
+    "kubectl describe": lambda n, v: f"    Environment:\n      {env(n)}:  {v}\n      A:  b\n",
+    "aws cli": lambda n, v: f"aws ssm put-parameter --name /app/{n} --value {v} --type SecureString",
+    "terraform out": lambda n, v: f"{n} = <<EOT\n{v}\nEOT\n",
+    "two words": lambda n, v: f"{n.replace('_', ' ')}: {v}",
+    "ini spaced": lambda n, v: f"{n}   =   '{v}' ; note",
+    "sql condition": lambda n, v: f"... WHERE {n.replace('-', '_')}='{v}'",
+    "zsh trace": lambda n, v: f"+zsh:3> {env(n)}={v} ",
 }
 BARE = {
     "sentence": lambda t: f"please try with {t} instead, thanks",
