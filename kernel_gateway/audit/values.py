@@ -67,6 +67,8 @@ def _at(text: str, lower: str, at: int, stop: int) -> Span | None:
     start = at
     while start > 0 and at - start < _MAX_NAME_CHARACTERS and lower[start - 1] in _NAME_CHARACTERS:
         start -= 1
+    if text.endswith("[redacted:", 0, start):
+        return None
     name = in_english(_without_escape(text, start, at, stop))
     means = says(name)
     if means is Says.NOTHING and _OPTION.match(name):
