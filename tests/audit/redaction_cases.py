@@ -185,7 +185,7 @@ NAMED = {
     "csv quoted": lambda n, v: f'"name","value"\n"{n}","{v}"\n',
     "csv column": lambda n, v: f"id,{n},role\n1,{v},admin\n2,{v},user\n",
     "tsv column": lambda n, v: f"id\t{n}\trole\n1\t{v}\tadmin\n",
-    "printenv": lambda n, v: f"HOME=/root\n{env(n)}={v}\nLANG=C\n",
+    "printenv": lambda n, v: f"TERM=xterm\n{env(n)}={v}\nLANG=C\n",
     "columns": lambda n, v: (
         f"NAME            VALUE\nLOG_LEVEL       info\n{env(n):<16}{v}\n"
         if len(n) < 15
