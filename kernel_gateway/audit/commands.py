@@ -80,7 +80,8 @@ _RULES = Rules(
                 re.compile(
                     rf"{re.escape(echo)}(?:-[ne]{{1,2}} )?(?:'%s(?:\\n)?' |\"%s\""
                     rf" )?[\"']?(?:[\w.-]{{1,32}}:)?(?!\$)([^\s\"'|]{{4,4096}})[\"']?\s{{0,4}}\|\s{{0,4}}"
-                    r"(?:sudo[ ](?!-S)|[\w./-]{1,32}[ ]){0,2}?(?:[^\n|]{0,120}?(?:-stdin\b|--with-token|login"
+                    r"(?:sudo[ ](?!-S)|[\w./-]{1,32}[ ]){0,2}?(?:[^\n|]{0,120}?(?:-stdin\b|--with-token|secret"
+                    r" create|login"
                     r"|passwd)|sudo -S|chpasswd|smbpasswd|cryptsetup|base64)"
                 ),
                 "password",
@@ -89,6 +90,19 @@ _RULES = Rules(
         ),
         Rule("<<<", re.compile(r"(?<=token )<<< ?[\"']?(?!\$)([^\s\"']{8,4096})"), "token"),
         Rule("sudo", re.compile(r"sudo -S[^\n|;&]{0,40}<<< ?[\"']?(?!\$)([^\s\"']{3,256})"), "password"),
+        *(
+            Rule(
+                echo,
+                re.compile(
+                    rf"{echo}(?:-[ne]{{1,2}} )?(?:'%s(?:\\n)?' |\"%s\" )?[\"']?(?!\$)"
+                    rf"([^\s\"'|]{{4,4096}})[\"']?[ ]{{1,4}}>{{1,2}}[ ]?"
+                    r"[\w./~-]{0,120}(?:secret|passw|token|key|cred|pgpass|netrc|vault)",
+                ),
+                "secret",
+            )
+            for echo in ("echo ", "printf ")
+        ),
+        Rule("::add-mask::", re.compile(r"::add-mask::([^\s]{4,4096})"), "secret"),
         Rule("net u", re.compile(r"net use [^\n]{1,200}?/user:\S{1,64}[ ]{1,4}([^\s/*][^\s]{2,128})"), "password"),
         Rule("net user ", re.compile(r"net user \S{1,64} ([^\s/*][^\s]{2,128})"), "password"),
         Rule("/p:", re.compile(r"(?<=[ ])/p:[\"']?([^\s\"']{3,128})", re.I), "password"),

@@ -24,6 +24,7 @@ _REFERENCE = re.compile(  # where it is to be found
     |[a-z][a-z0-9]*(?:[-/.][a-z0-9]{1,16}){0,6}[-/.](?:credentials?|creds|secrets?|tokens?|keys?|passwords?|passwd|auth|tls|certs?)$""",
     re.VERBOSE,
 )
+_REMARK = re.compile(r"\([a-z]{2,12}[ ][a-z0-9]{1,12}\b")  # (at least 12 characters)
 _CODE = re.compile(
     r"""[A-Za-z_][\w.:]*!?\(|\(\w{1,20}\)\s|(?:self|cls|config|settings|args|os|env|process|request|kwargs|options|this|ctx|context|secrets|var|local|data|
         module|params|props|state|import\.meta|input|inputs|vars|steps|needs|github|deno|bun)\.[\w.]|[A-Za-z_]\w*(?:->|::|\?\.)[A-Za-z_]|[A-Za-z_]\w*\[["'\w]
@@ -52,7 +53,8 @@ _NUMBERS = ("password", "passwd", "passphrase", "passcode", "pin", "otp", "totp"
 _SPOKEN_CODE = re.compile(r"\d{4,10}$|\d{3}[ -]\d{3}$|[A-Za-z0-9]{4,6}-[A-Za-z0-9]{4,6}")
 HARMLESS = words(
     """
-    a absent accepted an and any array at authentication authorization aws bad basic bearer bool boolean bytes can
+    a absent argument command flag option accepted an and any array at authentication authorization aws bad basic
+    bearer bool boolean bytes can
     cannot changed char column could default denied describe deprecated dict digest disabled does empty enabled endpoint
     error exists expected expired expires failed failure false field file filtered for format found from given has
     have header hidden iam id if in incorrect input int integer invalid is it jwt key keyword kubernetes ldap length
@@ -95,7 +97,7 @@ def is_secret(value: str, name: str, means: Says, *, quoted: bool) -> bool:
 
 def is_reference(value: str) -> bool:
     """Whether `value` only tells where the secret comes from, stands in its place, or is public by its form."""
-    return any(pattern.match(value) for pattern in (_PLACEHOLDER, _REFERENCE, _PUBLIC))
+    return any(pattern.match(value) for pattern in (_PLACEHOLDER, _REFERENCE, _PUBLIC, _REMARK))
 
 
 def is_code(value: str) -> bool:

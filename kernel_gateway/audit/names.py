@@ -106,7 +106,7 @@ _PLAIN_KEYS = words(
     metric missing name natural next node object option order pair parameter parent part partition path pk
     prefix press previous product project property pub public publishable query random range record redis
     registry report request reserved resource result right rk route routing row s s3 schema section segment setting
-    shard sharding shift short site slot sort source space state store string style surrogate tab table
+    shard sharding shift short site slot sort source space state string style surrogate tab table
     tag target task template tenant text theme thread topic translation tree type ui uniq unique up upload user value
     variable version view vote websocket word xattr yaml
     """

@@ -11,10 +11,11 @@ _TYPE = (
 _MARKS = r"(?:\*{1,2}|_{1,2})?"  # of Markdown
 ASSIGNED = re.compile(
     rf"{QUOTE}?[\]\}})]?{_MARKS}{SPACE}(?:\.{{2,60}}(?=[ ]?:)[ ]?)?"
-    rf"(?:[ ](?:As[ ])?[Ss]tring[ ]=|\{{[ ]?get;[^}}\n]{{0,40}}\}}{SPACE}="
+    rf"(?:[ ]{{1,8}}REG_(?:EXPAND_)?SZ(?=[ ])|[ ](?:As[ ])?[Ss]tring[ ]=|\{{[ ]?get;[^}}\n]{{0,40}}\}}{SPACE}="
     rf"|:{SPACE}{_TYPE}{SPACE}=(?={SPACE}[(\"'`\[]|[ ]\w)|:STRING=|"
     r"(?P<encoded>%(?:25)?3[AaDd]|%(?:25)?5[Dd]%(?:25)?3[Dd])|"
-    rf"=3D|[=]>|:=|\?=|={{1,3}}|::?|[\uff1a\uff1d]|\\u003[dD]|&\#61;){_MARKS}{SPACE}(?:!![a-z]{{3,6}}[ ])?"
+    rf"=3D|[=]>|:=|\?=|={{1,3}}|::?|[\uff1a\uff1d]|\\u003[dD]"
+    rf"|&\#61;){_MARKS}{SPACE}(?:!![a-z]{{3,6}}[ ])?(?:Str\((?=[^\"'()\s]{{6,}}\)))?"
     r"(?:\n?[ ]{0,16}string\(\d{1,5}\)[ ](?=\"))?(?:(?:Some|Ok|Just|ConvertTo-SecureString"
     r"|(?:[\w.]{1,24}\.)?Secret(?:Str|String|Bytes)?(?:::new)?|String(?:::from)?"
     r"|bytes|str|sensitive|[\w.]{0,24}b64decode|base64encode|(?:[\w.]{1,24}\.)?from(?:hex|_hex|String)"
@@ -36,7 +37,8 @@ IN_NEXT_ELEMENT = re.compile(
 )
 # Words after which comes a name, and then its value without a sign between them.
 SETTING = re.compile(
-    r"(?:\b(?:setenv|setx|set|SET|ENV|env|header|proxy_set_header|add_header|fastcgi_param|secret[ ]set"
+    r"(?:\b(?:setenv|SetEnv|setx|header_up|set-header|setq|let|set|SET|ENV|env|header|proxy_set_header"
+    r"|add_header|fastcgi_param|secret[ ]set"
     r"|secrets[ ]set|config[ ]set|config[ ]add|set-secret|putenv|setting"
     r"|Set-Item[ ]Env:|kv[ ]put|param(?:eter)?[ ]set|vars?[ ]set)(?:[ ]-{1,2}[\w-]{1,16})*|requirepass"
     r"|define)[ \t]{1,4}[\"'$]?(?:\w{1,32}[:.])?$"
@@ -58,7 +60,8 @@ ATOM = re.compile(r",?[ ](?=\")")  # {name, "value"}, {:name "value"}
 IN_PAIR = re.compile(rf"{QUOTE}{SPACE},{SPACE}(?=[bru]?{QUOTE})")  # ("password", "..."), ["password", "..."]
 _ATTRIBUTES = rf"(?:\s{{1,8}}[\w:-]{{1,32}}={QUOTE}[^<>\"'\n\\]{{0,64}}{QUOTE}){{0,3}}"
 BESIDE_VALUE = re.compile(  # {"name": "password", "value": "..."}, key="password" value="...", YAML on two lines
-    rf"{QUOTE}{_ATTRIBUTES}(?:\s{{0,32}},)?\s{{0,32}}{QUOTE}?(?i:[\w-]{{0,20}}value|val|v){QUOTE}?{SPACE}[:=]{SPACE}"
+    rf"{QUOTE}{_ATTRIBUTES}(?:,\s{{0,32}}{QUOTE}[\w-]{{1,24}}{QUOTE}:[ ]?{QUOTE}[\w -]{{0,48}}{QUOTE}){{0,2}}(?:\s{{0,32}},)?"
+    rf"\s{{0,32}}{QUOTE}?(?i:[\w-]{{0,20}}value|content(?==)|val|v){QUOTE}?{SPACE}[:=]{SPACE}"
     rf"|[ \t]{{0,16}}{BREAK}[ \t]{{0,64}}(?i:value){SPACE}:{SPACE}|,[ ]{{1,8}}(?i:value):{SPACE}"
 )
 IN_ELEMENT = re.compile(
@@ -69,7 +72,8 @@ NAMESPACE = re.compile(r"(?:<|&lt;)[\w.-]{1,32}:$")
 AFTER_FLAG = re.compile(r"[ \t]{1,16}(?:\\\r?\n[ \t]{1,16}|\\\\n[ \t]{1,16})?(?!-)")
 IN_PROSE = re.compile(
     rf"{QUOTE}?[ \t]{{1,4}}(?:[|\u2502][ \t]{{1,8}})?"
-    rf"(?P<copula>(?i:->|is|was|(?:set[ ])?to|as|be|of|value|provided|supplied|given)[ \t]{{0,4}}:?[ \t]{{1,4}}"
+    rf"(?P<copula>(?i:->|[-\u2013\u2014]|is|was|(?:(?:was|is|been)[ ])?set[ ]to|(?:set[ ])?to|as|be|of|value"
+    rf"|provided|supplied|given)[ \t]{{0,4}}:?[ \t]{{1,4}}"
     rf"|(?i:for)[ ][^\s:=]{{1,64}}[ ]{{0,4}}[:=][ ]{{0,4}})?"
 )
 
