@@ -60,8 +60,8 @@ ATOM = re.compile(r",?[ ](?=\")")  # {name, "value"}, {:name "value"}
 IN_PAIR = re.compile(rf"{QUOTE}{SPACE},{SPACE}(?=[bru]?{QUOTE})")  # ("password", "..."), ["password", "..."]
 _ATTRIBUTES = rf"(?:\s{{1,8}}[\w:-]{{1,32}}={QUOTE}[^<>\"'\n\\]{{0,64}}{QUOTE}){{0,3}}"
 BESIDE_VALUE = re.compile(  # {"name": "password", "value": "..."}, key="password" value="...", YAML on two lines
-    rf"{QUOTE}{_ATTRIBUTES}(?:,\s{{0,32}}{QUOTE}[\w-]{{1,24}}{QUOTE}:[ ]?{QUOTE}[\w -]{{0,48}}{QUOTE}){{0,2}}(?:\s{{0,32}},)?"
-    rf"\s{{0,32}}{QUOTE}?(?i:[\w-]{{0,20}}value|content(?==)|val|v){QUOTE}?{SPACE}[:=]{SPACE}"
+    rf"{QUOTE}{_ATTRIBUTES}(?:,\s{{0,32}}{QUOTE}[\w-]{{1,24}}{QUOTE}:[ ]?{QUOTE}[\w -]{{0,48}}{QUOTE}){{0,2}}"
+    rf"(?:\s{{0,32}},)?\s{{0,32}}{QUOTE}?(?i:[\w-]{{0,20}}value|content(?==)|val|v){QUOTE}?{SPACE}[:=]{SPACE}"
     rf"|[ \t]{{0,16}}{BREAK}[ \t]{{0,64}}(?i:value){SPACE}:{SPACE}|,[ ]{{1,8}}(?i:value):{SPACE}"
 )
 IN_ELEMENT = re.compile(
