@@ -5,6 +5,7 @@ import binascii
 import re
 from collections.abc import Iterator
 
+from kernel_gateway.audit.judge import is_reference
 from kernel_gateway.audit.spans import BREAK, QUOTE, SPACE, Rule, Rules, Span
 
 _TO = rf"{QUOTE}?\]?{SPACE}(?:=>|[:=,]|%3[aAdD]){SPACE}[\[(]?{SPACE}(?:[bru](?=[\"']))?"
@@ -67,31 +68,6 @@ _RULES = Rules(
         Rule(r":\/\/", _IN_URL, "password"),
         Rule("%3a%2f%2f", _IN_ENCODED_URL, "password"),
         Rule("thin:", re.compile(r"thin:[^\s/@]{1,64}/([^\s@]{1,128})@", re.IGNORECASE), "password"),  # Oracle
-        # the login of a command line: curl -u name:password, mysql -psecret, sshpass -p secret, redis-cli -a secret
-        *(
-            Rule(flag, re.compile(rf"{flag}[ =]?[\"']?[^\s:\"'/]{{1,128}}:([^\s\"'/][^\s\"']{{0,256}})"), "password")
-            for flag in ("-u ", "--user ", "--user=", "--proxy-user ", "-u=")
-        ),
-        *(
-            Rule(
-                command,
-                re.compile(
-                    rf"(?i:{command})[a-z_-]{{0,12}}\b[^\n|;&]{{0,200}}?\s-{flag}\s?[\"']?(?!-)([^\s\"']{{3,256}})"
-                ),
-                "password",
-            )
-            for command, flag in [
-                *((name, "p") for name in ("mysql", "mariadb", "sshpass", "docker login", "podman login", "mongosh")),
-                *(("redis-cli", "a"), ("ldapsearch", "w"), ("smbclient", "U")),
-            ]
-        ),
-        Rule("curl ", re.compile(r"(?i:curl) [^\n|;&]{0,200}?-u[\"']?[^\s:\"'/]{1,128}:([^\s\"']{1,256})"), "password"),
-        Rule(
-            "machine ",
-            re.compile(r"machine\s{1,9}\S{1,255}\s{1,9}login\s{1,9}\S{1,255}\s{1,9}password\s{1,9}(\S{1,256})"),
-            "password",
-        ),
-        Rule(":543", re.compile(r":543\d:[^\s:]{1,63}:[^\s:]{1,63}:([^\s\"'\\]{4,256})"), "password"),  # .pgpass
         Rule(
             "private-lines:",
             re.compile(
@@ -110,7 +86,7 @@ _LINES_BEFORE = re.compile(  # read backwards: a line's end, its key material, w
 )
 _FOOT_CHARACTERS = 8192
 _ARMOUR_CHARACTERS = 65_536
-_PRIVATE_KEY = re.compile(r"private(?: |%20|\+)key(?:(?: |%20|\+)block)?\s?-{4,5}")
+_PRIVATE_KEY = re.compile(r"(?:private|static)(?: |%20|\+)key(?:(?: |%20|\+)(?:block|v\d))?\s?-{4,5}")
 _DASHES = re.compile("-{0,5}")
 _KEY_LINES = re.compile(
     r"(?:\d{4}-\d\d-\d\dT[\d:.]{8,20}Z |[\s\"',>+]|\\+[nr]|\\u000[aAdD]|%0[aAdD]|-{4,5}"
@@ -120,7 +96,9 @@ _KEY_LINES = re.compile(
 
 
 def find(text: str, lower: str) -> Iterator[Span]:
-    yield from _RULES.find(text, lower)
+    for span in _RULES.find(text, lower):
+        if not is_reference(text[span.start : span.end].split(" ")[-1]):
+            yield span
     yield from _basic(text, lower)
     yield from _armour(text, lower)
     yield from _go_dsn(text, lower)
@@ -142,18 +120,19 @@ def _basic(text: str, lower: str) -> Iterator[Span]:
 
 def _armour(text: str, lower: str) -> Iterator[Span]:
     """-----BEGIN ... PRIVATE KEY----- to its END; where the END is missing, as far as it looks like a key."""
-    at = lower.find("private")
-    while at >= 0:
-        end = at + 1
-        begin = max(text.rfind(dashes + "BEGIN", max(at - 40, 0), at) for dashes in ("-----", "---- "))
-        if begin >= 0 and (head := _PRIVATE_KEY.match(lower, at)):
-            end = _armour_end(text, head.end())
-            yield Span(begin, end, "private-key")
-        elif head := _PRIVATE_KEY.match(lower, at):  # the end of a key whose beginning was cut off
-            foot = max(text.rfind("-----END", max(at - 40, 0), at), 0)
-            if foot and (lines := _LINES_BEFORE.match(text[max(foot - _FOOT_CHARACTERS, 0) : foot][::-1])):
-                yield Span(foot - lines.end(), foot, "private-key")
-        at = lower.find("private", end)
+    for word in ("private", "static key"):
+        at = lower.find(word)
+        while at >= 0:
+            end = at + 1
+            begin = max(text.rfind(dashes + "BEGIN", max(at - 40, 0), at) for dashes in ("-----", "---- "))
+            if begin >= 0 and (head := _PRIVATE_KEY.match(lower, at)):
+                end = _armour_end(text, head.end())
+                yield Span(begin, end, "private-key")
+            elif head := _PRIVATE_KEY.match(lower, at):  # the end of a key whose beginning was cut off
+                foot = max(text.rfind("-----END", max(at - 40, 0), at), 0)
+                if foot and (lines := _LINES_BEFORE.match(text[max(foot - _FOOT_CHARACTERS, 0) : foot][::-1])):
+                    yield Span(foot - lines.end(), foot, "private-key")
+            at = lower.find(word, end)
 
 
 def _armour_end(text: str, at: int) -> int:

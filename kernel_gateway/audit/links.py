@@ -5,15 +5,20 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import unquote
 
-from kernel_gateway.audit.names import Says, says
+from kernel_gateway.audit.judge import is_secret
+from kernel_gateway.audit.names import Says, says, words
 from kernel_gateway.audit.spans import Span
-from kernel_gateway.audit.values import is_secret
 
 MIN_SIGNATURE_CHARACTERS = 4
 _LAYERS = 4  # how many times a URL may have been encoded
 
 # Besides every name that says it is a secret, and every name that ends with "signature".
-_SIGNATURES = frozenset({"sig", "hmac", "hdnts", "hdnea", "hdntl", "__gda__", "authorization", "jwt", "awsaccesskeyid"})
+_SIGNATURES = words(
+    """
+    __gda__ access auth authkey authorization awsaccesskeyid hdnea hdntl hdnts hmac invite jwt magic otp pass passkey
+    passwd pwd sig sign ticket
+    """
+)
 # Harmless alone, a signed URL together: CloudFront, Azure SAS, Discord, resumable uploads of GCS
 _TOGETHER = (
     frozenset({"expires", "key-pair-id"}),
@@ -57,7 +62,9 @@ def signed_urls(text: str) -> list[tuple[int, int]]:
 def find(text: str) -> Iterator[Span]:
     """The part of every signed URL that is not its address."""
     for _, end, query in _signed(text):
-        if query is not None:  # without one it is a login, of which only the password goes: headers.py
+        if query is not None and not text.startswith(
+            "[redacted", query
+        ):  # without one it is a login, of which only the password goes: headers.py
             yield Span(query, end, "signed-url")
 
 

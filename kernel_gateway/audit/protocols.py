@@ -47,6 +47,21 @@ _RULES = Rules(
             for verb in ("auth", "authenticate")
             for kind in ("plain", "login", "xoauth2", "oauthbearer", "cram-md5")
         ),
+        # of a webhook's body, with its moment: t=1795250000,v1=...
+        Rule(
+            "signature",
+            re.compile(
+                r"signature[\w-]{0,16}[\"']?[ ]?[:=][ ]?[\"']?"
+                r"((?:\w{1,16}=)?[\w.:-]{1,64}(?:[,;][ ]?\w{1,16}=[\"']?[\w+/=:-]{8,1024}[\"']?)+)",
+                re.I | re.A,
+            ),
+            "signature",
+        ),
+        Rule(
+            "set password ",
+            re.compile(r"set password for \S{1,80}\s?(?:=|to)\s?[\"']([^\"'\n]{1,256})", re.I),
+            "password",
+        ),
         Rule("with password", re.compile(r"with password[ ]{1,4}=?[ ]{0,4}\\?'([^'\n\\]{1,256})", re.I), "password"),
         Rule(
             "auth default ", re.compile(r"auth default ((?=\D{0,100}\d)[^\s\"'\\]{6,256})", re.I), "password"

@@ -8,7 +8,7 @@ identifiers stay readable; and `Redactor` also removes exact values that this pr
 import re
 from collections.abc import Iterable, Iterator
 
-from kernel_gateway.audit import columns, headers, links, protocols, tokens, values
+from kernel_gateway.audit import columns, commands, grids, headers, links, paths, protocols, shapes, tokens, values
 from kernel_gateway.audit.known import KnownValues
 from kernel_gateway.audit.layers import inside_base64, inside_percent
 from kernel_gateway.audit.spans import Span, lowered, replace
@@ -76,7 +76,11 @@ def _spans(text: str) -> Iterator[Span]:
     lower = lowered(text)
     yield from headers.find(text, lower)
     yield from links.find(text)
+    yield from paths.find(text)
+    yield from commands.find(text, lower)
     yield from tokens.find(text, lower)
+    yield from shapes.find(text, lower)
     yield from values.find(text, lower)
     yield from protocols.find(text, lower)
     yield from columns.find(text, lower)
+    yield from grids.find(text, lower)
