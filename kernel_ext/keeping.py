@@ -1,8 +1,8 @@
 """This kernel's variables on their way out and in. On the main thread, between cells; the channel's thread only tells.
 
 LOAD's head is {"count": the number of the next cell} and, where there is something to load, {"manifest": bytes,
-"units": [[offset, bytes, [[offset, bytes], ...]] or null, ...], "keep": [variable, ...], "adopt": bool, "size": bytes of
-the memory file or 0}: first the manifest, then what it lists, at these places of the body or of the memory file.
+"units": [[offset, bytes, [[offset, bytes], ...]] or null, ...], "keep": [variable, ...], "adopt": bool, "size": bytes
+of the memory file or 0}: first the manifest, then what it lists, at these places of the body or of the memory file.
 """
 
 import json

@@ -39,12 +39,9 @@ from kernel_gateway.gateway import Gateway
 from kernel_gateway.gauges import measure
 from kernel_gateway.handles import Handles
 from kernel_gateway.issuers import without_reference_keys
-from kernel_gateway.kernels.kernel import Kernel
-from kernel_gateway.kernels.launchers import Launcher
-from kernel_gateway.kernels.pool import Pool
-from kernel_gateway.kernels.shares import Shares
+from kernel_gateway.keeping import kept
 from kernel_gateway.kernels.sockets import sweep
-from kernel_gateway.launching import check_launcher, kernel_launcher, unsafe_warning
+from kernel_gateway.launching import check_launcher, kernel_pool, unsafe_warning
 from kernel_gateway.limits.effects import Effects
 from kernel_gateway.limits.meter import meter
 from kernel_gateway.limits.switch import Switch
@@ -58,7 +55,6 @@ from kernel_gateway.policy.usable import Usable
 from kernel_gateway.reloading import Reloader
 from kernel_gateway.sandbox.images import present_digest
 from kernel_gateway.served import Served, compiler_of
-from kernel_gateway.sessions.durable import Durable, anchor
 from kernel_gateway.sessions.manifests import manifests
 from kernel_gateway.sessions.pausing import Pausing
 from kernel_gateway.sessions.register import Register
@@ -66,7 +62,6 @@ from kernel_gateway.sessions.services import Services
 from kernel_gateway.sessions.sources import Sources
 from kernel_gateway.sessions.trail import Trail
 from kernel_gateway.settings import Settings
-from kernel_gateway.store.checkpoints import Checkpoints
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.keys import Keys
 from kernel_gateway.store.lives import Lives
@@ -222,17 +217,8 @@ async def running(
         )
         await broker.recover(await register.ids())
 
-        shares = Shares(settings.kernels)
-
-        async def start_kernel(launcher: Launcher) -> Kernel:
-            return await Kernel.start(launcher, settings.kernels, shares)
-
-        pool = Pool(
-            lambda: kernel_launcher(settings, unsafe=unsafe),
-            start_kernel,
-            settings.kernels.pool,
-            version=lambda: present_digest(settings.sandbox.image),
-        )
+        image = partial(present_digest, settings.sandbox.image)
+        pool = kernel_pool(settings, image, unsafe=unsafe)
         pool.start()
         stack.push_async_callback(pool.close)
 
@@ -250,20 +236,8 @@ async def running(
         stack.push_async_callback(queue.close)
         switch.subscribe(queue.void_soon)
         sources = Sources(vault, redactor.redact, settings.sessions.source)
-        checkpoints = Checkpoints(
-            database, keys, store.chunks, store.checkpoints, survives_power_loss=store.survives_power_loss
-        )
-        stack.push_async_callback(checkpoints.close)
-        durable = Durable(
-            checkpoints,
-            register,
-            sources,
-            Trail(vault),
-            anchor=partial(anchor, journal),
-            image=lambda: present_digest(settings.sandbox.image),
-            catalog=usable.catalog.digest,
-            settings=settings.sessions,
-        )
+        durable = kept(settings, database, keys, vault, register, sources, journal, image, usable.catalog.digest)
+        stack.push_async_callback(durable.checkpoints.close)
         services = Services(
             take_kernel=pool.take,
             manifest=manifests(usable),

@@ -7,9 +7,8 @@ from typing import Any
 from catalog import Catalog
 from kernel_gateway.approvals.pending import Pending
 from kernel_gateway.approvals.queue import Queue
-from kernel_gateway.audit.events import Searched, SessionClosed, SessionDelegated, SessionOpened, SourceShown
+from kernel_gateway.audit.events import Searched, SessionDelegated, SourceShown
 from kernel_gateway.audit.journal import Journal
-from kernel_gateway.audit.lifecycle import SessionHibernated
 from kernel_gateway.audit.refusals import Refusals
 from kernel_gateway.auth.delegation import delegate, opener
 from kernel_gateway.auth.principal import Principal
@@ -30,6 +29,7 @@ from kernel_gateway.sessions.settings import SessionSettings
 from kernel_gateway.sessions.sources import Sources
 from kernel_gateway.sessions.summary import summary
 from kernel_gateway.sessions.turns import Progress, Turns
+from kernel_gateway.tenancy import Tenancy
 from kernel_gateway.upkeep import Upkeep
 
 SCOPES = {
@@ -69,45 +69,32 @@ class Gateway:
         self._turns = Turns(
             settings.answer_ttl_seconds, settings.max_answers, settings.max_answer_bytes, services.clock
         )
+        self.tenancy = tenancy = Tenancy(self._places, services, settings, journal, queue)
         self._branches = Branches(self._places, services, settings, queue)
         self._cells = Cells(
             self._turns,
             permits,
             queue,
             self._session,
-            self.open_session,
-            self.end_session,
+            tenancy.open,
+            tenancy.end,
             self._places.room,
             self._branches.fork,
         )
-        self._upkeep = Upkeep(self._places, queue, self._turns, settings, services.clock, self._rest, self.end_session)
+        self._upkeep = Upkeep(self._places, queue, self._turns, settings, services.clock, tenancy.rest, tenancy.end)
 
     def __repr__(self) -> str:
         return f"<Gateway {len(self._places)} sessions, {self._turns!r}>"
 
     async def start(self) -> None:
         """Sessions come back as they were; also one that has only a question about its first cell, which waits."""
-        durable = self._services.durable
-        for session_id, life in (await durable.register.all() if durable is not None else {}).items():
-            self._places.take(Session(session_id, life.owner, self._services, self._settings, life))
-        for pending in await self._queue.start():
-            session = self._places.get(pending.terms.session) or Session(
-                pending.terms.session, pending.asker, self._services, self._settings
-            )
-            if pending.terms.state == session.version:
-                self._places.take(session)
-            else:
-                await self._queue.void(session.id)
+        await self.tenancy.restore()
         self._upkeep.start()
 
     async def close(self) -> None:
         self._upkeep.stop()
         await self._turns.close()
-        for session in self._places:
-            if self._services.durable is None or not session.cells:
-                await self.end_session(session, "shutdown")
-            else:
-                await self._rest(session, "shutdown")
+        await self.tenancy.leave()
 
     def ready(self) -> tuple[bool, list[str]]:
         """Whether the service keeps its promises, and where not; then what does no harm, but should be known."""
@@ -200,9 +187,9 @@ class Gateway:
         """Without a cell: it may read, and what the `wanted` flags hand on. Raises GatewayError denied, limited."""
         with self._asked(principal, "create"):
             given = delegate(principal, wanted, self._usable.roles.flags, self._usable.reading)
-            session = self.open_session(given.principal, "create")
+            session = self.tenancy.open(given.principal, "create")
         for flag in given.granted:
-            self._journal.record(SessionDelegated(**self._who(session), flag=flag))
+            self._journal.record(SessionDelegated(**self.tenancy.who(session), flag=flag))
         await self._queue.note_agent(principal)
         await self._journal.flush()
         told = {"scopes": sorted(session.grant), "delegate": list(given.granted), "skipped": list(given.skipped)}
@@ -234,7 +221,7 @@ class Gateway:
         """As `source`, for whoever was allowed to read it. Who did is written down."""
         shown = await self._sources.shown(session.id)
         who = {"subject": reader.subject, "client": reader.client}
-        self._journal.record(SourceShown(**{**self._who(session), **who}, reason="exported"))
+        self._journal.record(SourceShown(**{**self.tenancy.who(session), **who}, reason="exported"))
         await self._journal.flush()
         return shown
 
@@ -257,7 +244,7 @@ class Gateway:
     async def close_session(self, principal: Principal, session_id: str) -> None:
         with self._asked(principal, "delete", session_id):
             session = self._session(principal, session_id)
-        await self.end_session(session, "closed")
+        await self.tenancy.end(session, "closed")
         await self._journal.flush()
 
     @contextmanager
@@ -287,39 +274,3 @@ class Gateway:
                 )
             raise GatewayError("not_found", f"no session `{session_id[:80]}`: {what}")
         return session
-
-    def open_session(self, principal: Principal, reason: str = "execute", services: Services | None = None) -> Session:
-        session = self._places.open(principal, services)
-        self._journal.record(SessionOpened(**self._who(session), reason=reason))
-        return session
-
-    async def end_session(self, session: Session, reason: str) -> None:
-        if not self._places.give_back(session):
-            return  # somebody else is closing it already
-        self._services.broker.forget_session(session.id)
-        self._journal.record(SessionClosed(**self._who(session), reason=reason))
-        try:
-            await session.close()
-        finally:
-            if self._services.durable is not None:
-                await self._services.durable.forget(session.id)
-            await self._services.broker.shred_session(session.id)
-            if reason != "shutdown":  # what still waits then is there after a restart
-                await self._queue.void(session.id)
-
-    async def _rest(self, session: Session, reason: str) -> None:
-        """Its kernel goes, the session stays."""
-        if await session.hibernate():
-            self._journal.record(SessionHibernated(**self._who(session), reason=reason))
-        elif reason == "shutdown":  # busy, or it cannot be saved: what is committed comes back
-            await session.close()
-
-    def _who(self, session: Session) -> dict[str, Any]:
-        owner = session.owner
-        return {
-            "at": self._services.clock(),
-            "organisation": owner.organisation,
-            "subject": owner.subject,
-            "client": owner.client,
-            "session_id": session.id,
-        }

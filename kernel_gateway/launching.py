@@ -2,8 +2,10 @@
 
 import functools
 import math
+from collections.abc import Callable
 
 from kernel_gateway.errors import ConfigError
+from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.kernels.launchers import Launcher
 from kernel_gateway.kernels.launchers.bwrap import BwrapLauncher
 from kernel_gateway.kernels.launchers.cgrouped import CgroupedLauncher, KernelCgroups
@@ -11,6 +13,8 @@ from kernel_gateway.kernels.launchers.filtered import FilteredLauncher
 from kernel_gateway.kernels.launchers.forkserver import ForkserverLauncher
 from kernel_gateway.kernels.launchers.none import PlainLauncher
 from kernel_gateway.kernels.launchers.oci import OciLauncher
+from kernel_gateway.kernels.pool import Pool
+from kernel_gateway.kernels.shares import Shares
 from kernel_gateway.sandbox.cgroups import CgroupLimits, Cgroups
 from kernel_gateway.sandbox.images import KernelImage
 from kernel_gateway.sandbox.settings import SandboxSettings
@@ -71,3 +75,15 @@ def unsafe_warning(settings: Settings) -> str:
     if settings.kernels.launcher == "none":
         return "UNSAFE: this kernel runs without a sandbox"
     return "UNSAFE: nobody has checked the sandbox of this kernel"
+
+
+def kernel_pool(settings: Settings, image: Callable[[], str], *, unsafe: bool = False) -> Pool:
+    """Ready kernels of the configured launcher, of what `image()` names. Must be called on an event loop."""
+    shares = Shares(settings.kernels)
+
+    async def start_kernel(launcher: Launcher) -> Kernel:
+        return await Kernel.start(launcher, settings.kernels, shares)
+
+    return Pool(
+        lambda: kernel_launcher(settings, unsafe=unsafe), start_kernel, settings.kernels.pool, version=image
+    )
