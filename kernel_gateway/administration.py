@@ -19,6 +19,7 @@ from kernel_gateway.gateway import Gateway
 from kernel_gateway.limits.switch import Switch
 from kernel_gateway.limits.switch_file import Part
 from kernel_gateway.policy.request import Authorizer, Context, Request
+from kernel_gateway.sessions.ancestry import history
 from kernel_gateway.sessions.session import Session
 from kernel_gateway.sessions.summary import summary
 
@@ -111,6 +112,11 @@ class Administration:
         """With its transcript, which is metadata. Raises GatewayError not_found."""
         self._decide(principal)
         return {**_whose(self._live(session_id)), "transcript": await self._journal.transcript(session_id)}
+
+    async def history(self, principal: Principal, session_id: str) -> list[dict[str, Any]]:
+        """Of anybody's session, after those of the sessions it was forked from. Raises GatewayError not_found."""
+        self._decide(principal)
+        return await history(self._live(session_id).id, self._journal.transcript)
 
     async def source(self, principal: Principal, session_id: str) -> dict[str, str]:
         """The text of the cells of anybody's session, redacted, by their ids. Raises GatewayError not_found,

@@ -20,6 +20,7 @@ from kernel_gateway.permits import Permits, at_the_door
 from kernel_gateway.policy.request import Authorizer, Request
 from kernel_gateway.policy.usable import Usable
 from kernel_gateway.search import SearchAnswer, answer
+from kernel_gateway.sessions.ancestry import history
 from kernel_gateway.sessions.checks import check
 from kernel_gateway.sessions.places import Places
 from kernel_gateway.sessions.result import ExecuteRequest, ExecuteResult
@@ -210,6 +211,11 @@ class Gateway:
                 self._session(principal, session_id)
         await self._journal.flush()
         return await self._journal.transcript(session_id)
+
+    async def history(self, principal: Principal, session_id: str) -> list[dict[str, Any]]:
+        """As `transcript`, after those of the sessions it was forked from."""
+        await self.transcript(principal, session_id)
+        return await history(session_id, self._journal.transcript)
 
     async def source(self, principal: Principal, session_id: str) -> dict[str, str]:
         """The text of the cells of an open session, redacted, by their ids. Raises GatewayError not_available too."""

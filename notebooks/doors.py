@@ -13,12 +13,13 @@ from catalog import Catalog, Operation
 from kernel_ext.wire import Kind, Message
 from kernel_gateway.audit.bounds import UNKNOWN_OPERATION
 from kernel_gateway.audit.events import Event, OperationCalled
+from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Broker, CallRecord, Cell
 from kernel_gateway.broker.mutations import split_key
 from kernel_gateway.broker.recorded import Recorded
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.limits.budgets import Reservation
-from kernel_gateway.limits.idempotency import Ordinals, Origin, argument_digest
+from kernel_gateway.limits.idempotency import Ordinals, Origin, argument_digest, derived_key, upstream_key
 from kernel_gateway.sessions.pausing import Pausing
 from kernel_gateway.sessions.permit import Permit
 from kernel_gateway.sessions.turns import Turn
@@ -153,12 +154,22 @@ class LiveDoor(_Door):
         self, turn: Turn, permit: Permit, operation: Operation, arguments: Mapping[str, Any], approver: str
     ) -> None:
         """As Pausing.ask; what is on record was agreed to then, and is not done a second time."""
-        if self.original is not None and await self._records.was_done(*self._next(self.original, operation, arguments)):
+        if self.original is not None and await self._was_done(self.original, permit.principal, operation, arguments):
             return
         if self._pausing is None:
             message = f"`{operation.id}` was not called by this cell before, and nobody can be asked"
             raise GatewayError("approval_required", message)
         await self._pausing.ask(turn, permit, operation, arguments, approver)
+
+    async def _was_done(
+        self, original: Original, principal: Principal, operation: Operation, arguments: Mapping[str, Any]
+    ) -> bool:
+        """Whether it would be sent with a key that the cell has spent already."""
+        session_id, cell_id, name, digest, ordinal = self._next(original, operation, arguments)
+        given, _ = split_key(operation, arguments)
+        key = given or derived_key(self._secret, original.origin, name, digest, ordinal)
+        key = upstream_key(self._secret, principal.organisation, principal.identity, name, key)
+        return await self._records.was_done(session_id, cell_id, key)
 
 
 def _refusal(message: Message, words: str, code: str = NOT_RECORDED) -> Message:

@@ -20,11 +20,8 @@ def notebook(session_id: str, events: Iterable[Event], sources: Mapping[str, str
     """`sources` are redacted texts by cell id. Equal arguments give equal notebooks. Without outputs, never trusted."""
     ran = cells(events)
     made = [_markdown("about", words.about(session_id, len(ran)))]
-    numbers = {"": 0} | {each.id: each.event["cell"] for each in ran}
-    previous = ""
-    for each in ran:
-        made += _around(each, previous, numbers, sources)
-        previous = each.id
+    for before, each in zip([None, *ran], ran, strict=False):
+        made += _around(each, before, sources)
     return {
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -33,14 +30,17 @@ def notebook(session_id: str, events: Iterable[Event], sources: Mapping[str, str
     }
 
 
-def _around(
-    ran: Ran, previous: str, numbers: Mapping[str, int], sources: Mapping[str, str]
-) -> Iterator[dict[str, Any]]:
+def _around(ran: Ran, before: Ran | None, sources: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """The cell, after what has to be known before it and before how it ended."""
-    event, number = ran.event, ran.event["cell"]
-    if ran.parent_id != previous and "parent_id" in event:
-        back = words.went_back(event, numbers[ran.parent_id]) if ran.parent_id in numbers else words.forked(event)
-        yield _markdown(f"before-{number}-{ran.id[-8:]}", back)
+    event, number = ran.event, ran.number
+    if before is None:
+        said = words.forked(event) if number > 1 else ""
+    elif before.event.get("session_id") != event.get("session_id"):
+        said = words.went_on(event)
+    else:
+        said = words.went_back(event) if number != before.number + 1 else ""
+    if said:
+        yield _markdown(f"before-{number}-{ran.id[-8:]}", said)
     if ran.id in sources:
         yield _code(ran, sources[ran.id])
     else:
@@ -53,7 +53,7 @@ def _code(ran: Ran, source: str) -> dict[str, Any]:
     """`raises-exception` and `skip-execution` are what nbclient goes by."""
     tags = ["raises-exception"] * (ran.event["status"] != "ok") + ["skip-execution"] * ran.is_given_up
     provenance = {name: ran.event[name] for name in _CELL if ran.event.get(name)}
-    provenance["parent"] = ran.parent_id
+    provenance["parent"] = ran.event.get("parent_id", "")
     provenance["calls"] = [{name: call.get(name, "") for name in _CALL} for call in ran.calls]
     return {
         "cell_type": "code",

@@ -9,7 +9,8 @@ from kernel_gateway.store.vault import Vault
 
 
 class Records(Protocol):
-    """`ordinal` numbers identical calls of one cell, from 1; `noted` is for broker.recorded.Recorded."""
+    """`ordinal` numbers identical calls of one cell, from 1; `key` is the one that an upstream sees; `noted` is for
+    broker.recorded.Recorded."""
 
     async def noted(self, session_id: str, cell: int) -> bytes: ...
 
@@ -17,9 +18,7 @@ class Records(Protocol):
         self, session_id: str, cell_id: str, operation: str, argument_digest: str, ordinal: int
     ) -> bytes | None: ...
 
-    async def was_done(
-        self, session_id: str, cell_id: str, operation: str, argument_digest: str, ordinal: int
-    ) -> bool: ...
+    async def was_done(self, session_id: str, cell_id: str, key: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,8 @@ class KeptRecords:
         key = await self._key(session_id, cell_id, operation, argument_digest, ordinal)
         return None if key is None else await self.vault.get(session_id, ANSWER, key)
 
-    async def was_done(self, session_id: str, cell_id: str, operation: str, argument_digest: str, ordinal: int) -> bool:
-        return await self._key(session_id, cell_id, operation, argument_digest, ordinal) is not None
+    async def was_done(self, session_id: str, cell_id: str, key: str) -> bool:
+        return key in {effect.key for effect in await self.effects.done_in(session_id, cell_id)}
 
     async def _key(
         self, session_id: str, cell_id: str, operation: str, argument_digest: str, ordinal: int

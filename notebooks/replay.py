@@ -22,6 +22,7 @@ from kernel_gateway.broker import Broker
 from kernel_gateway.broker.recorded import Recorded
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.gateway import Gateway
+from kernel_gateway.sessions.ancestry import history
 from kernel_gateway.sessions.result import ExecuteResult
 from kernel_gateway.sessions.services import Services
 from kernel_gateway.sessions.session import Session
@@ -90,7 +91,7 @@ class Replays:
         if not session_id:
             return Past()
         session = next((each for each in self.gateway.live() if each.id == session_id), None)
-        ran = {each.id: each for each in cells(await self.journal.transcript(session_id))}
+        ran = {each.id: each for each in cells(await history(session_id, self.journal.transcript))}
         if session is None:
             return Past(session_id, ran)
         return Past(session_id, ran, await self.sources.exact(session_id), session.owner)

@@ -1,4 +1,7 @@
-"""What the journal says of a session's cells, put in order. Pure: events as `Journal.transcript` gives them."""
+"""What the journal says of a session's cells, put in order. Pure: events as `Journal.transcript` gives them.
+
+Cell n goes on from cell n - 1: a number that comes again is of a branch, and what had it before was given up.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,25 +23,22 @@ class Ran:
         return str(self.event["cell_id"])
 
     @property
-    def parent_id(self) -> str:
-        return str(self.event.get("parent_id", ""))
+    def number(self) -> int:
+        return int(self.event["cell"])
 
 
 def cells(events: Iterable[Event]) -> list[Ran]:
     """In the order in which they ran. The branch that counts is the one that ends with the last of them."""
     calls: dict[str, list[Event]] = {}
     ran: list[Event] = []
+    branch: list[Event] = []
     for event in events:
         if event["kind"] == "operation_called":
             calls.setdefault(event["cell_id"], []).append(event)
         elif event["kind"] == "cell_ran":
+            while branch and branch[-1]["cell"] >= event["cell"]:
+                branch.pop()
             ran.append(event)
-    parents = {event["cell_id"]: event.get("parent_id", "") for event in ran}
-    kept, at = set[str](), ran[-1]["cell_id"] if ran else ""
-    while at in parents and at not in kept:
-        kept.add(at)
-        at = parents[at]
-    is_linked = all("parent_id" in event for event in ran)  # a record of an earlier version has no branches
-    return [
-        Ran(event, tuple(calls.get(event["cell_id"], ())), is_linked and event["cell_id"] not in kept) for event in ran
-    ]
+            branch.append(event)
+    kept = {event["cell_id"] for event in branch}
+    return [Ran(event, tuple(calls.get(event["cell_id"], ())), event["cell_id"] not in kept) for event in ran]

@@ -43,15 +43,20 @@ def ending(event: Mapping[str, Any]) -> str:
 
 
 def forked(event: Mapping[str, Any]) -> str:
-    """Before the first cell of a session that began with another's state."""
+    """Before the first cell of a session that began with another's state, of which nothing is known."""
     return f"This session was forked: cell {event['cell']} began with the state that another session had reached."
 
 
-def went_back(event: Mapping[str, Any], parent: int) -> str:
+def went_on(event: Mapping[str, Any]) -> str:
+    """Between another session's cells and those of its fork."""
+    return f"Here the session was forked from another, whose cells are those above: cell {event['cell']} is its first."
+
+
+def went_back(event: Mapping[str, Any]) -> str:
     """Before a cell that does not go on from the one before it."""
     return (
-        f"Here the session went back: cell {event['cell']} goes on from cell {parent}. The cells between them belong "
-        "to a branch that was given up; they are shown, and not run again."
+        f"Here the session went back: cell {event['cell']} goes on from cell {event['cell'] - 1} of before. What ran "
+        "between them belongs to a branch that was given up; it is shown, and not run again."
     )
 
 

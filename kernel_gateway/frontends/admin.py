@@ -54,6 +54,8 @@ class Administrators(Operators, Protocol):
 
     def require(self, principal: Principal, /) -> None: ...
 
+    async def history(self, principal: Principal, session_id: str, /) -> list[dict[str, Any]]: ...
+
     async def source(self, principal: Principal, session_id: str, /) -> dict[str, str]: ...
 
     async def policy(self, principal: Principal, /) -> dict[str, Any]: ...
@@ -101,8 +103,7 @@ class AdminNotebook(AdminSessions):
     async def get(self, session_id: str | None) -> None:
         assert session_id
         sources = await self.operators.source(self.principal, session_id)
-        session = await self.operators.session(self.principal, session_id)
-        self.reply(notebook(session_id, session["transcript"], sources))
+        self.reply(notebook(session_id, await self.operators.history(self.principal, session_id), sources))
 
 
 class Replayed(Plan):

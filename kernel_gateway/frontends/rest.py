@@ -37,6 +37,8 @@ class Sessions(Protocol):
 
     async def transcript(self, principal: Principal, session_id: str, /) -> list[dict[str, Any]]: ...
 
+    async def history(self, principal: Principal, session_id: str, /) -> list[dict[str, Any]]: ...
+
     async def source(self, principal: Principal, session_id: str, /) -> dict[str, str]: ...
 
 
@@ -114,7 +116,7 @@ class Notebook(RestHandler):
 
     async def get(self, session_id: str) -> None:
         sources = await self.mine(self.gateway.source(self.principal, session_id))
-        events = await self.mine(self.gateway.transcript(self.principal, session_id))
+        events = await self.mine(self.gateway.history(self.principal, session_id))
         self.set_header("Content-Disposition", f'attachment; filename="{session_id}.ipynb"')
         self.set_header("Content-Type", "application/x-ipynb+json")
         await self.finish(json.dumps(notebook(session_id, events, sources)))

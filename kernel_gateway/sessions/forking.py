@@ -28,6 +28,7 @@ class Forking:
         before = await self._way_to(parent, at)
         now = self._clock()
         life = Life(owner, now, now, parent.life.lineage, at, parent=parent.id, parent_cell=at, is_fresh=True)
+        life.last_cell_id = before[-1].cell_id if before else ""
         place = self._durable.mark(session_id, life)
         life.pending = await self._place(self._durable.mark(parent.id, parent.life), place, life, at, before)
         await self._durable.sources.copy(parent.id, session_id, {ran.cell_id for ran in before})
@@ -45,7 +46,7 @@ class Forking:
         branch = replace(mark, epoch=life.epoch + 1)
         pending = await self._place(mark, branch, life, at, before)
         life.epoch, life.pending = branch.epoch, pending
-        life.cells = at
+        life.cells, life.last_cell_id = at, before[-1].cell_id if before else ""
         await self._durable.trail.leave(session.id, at)
         await self._durable.register.put(session.id, life)
 

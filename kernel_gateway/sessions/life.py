@@ -36,6 +36,7 @@ class Life:
     losses: int = 0
     parent: str = ""
     parent_cell: int = 0
+    last_cell_id: str = ""
     is_fresh: bool = False
     pending: list[Ran] = field(default_factory=list)
     calls: int = 0

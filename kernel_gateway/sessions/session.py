@@ -47,7 +47,6 @@ class Session:
         self.grant = self.owner.scopes
         self._services, self._settings = services, settings
         self.helpers: dict[str, Any] = {}
-        self.last_cell_id = ""
         self.is_known = kept is None or not kept.cells  # whether `helpers` has what its cells defined
         self.account = Account(id_, owner.organisation, self.life.calls, self.life.writes)
         self.account.tally.used = self.life.used
@@ -135,7 +134,7 @@ class Session:
                 await self.saving.settled()
             await back()
             await self.seat.leave("the session went back to an earlier cell")
-            self.helpers, self.is_known, self.last_cell_id = {}, False, ""
+            self.helpers, self.is_known = {}, False
         finally:
             self._line.leave()
 
@@ -195,7 +194,7 @@ class Session:
             self._refuse_off()
             if turn.stop.done():
                 return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
-            self.life.cells, self.last_cell_id = self.cells + 1, cell.cell_id
+            self.life.cells, self.life.last_cell_id = self.cells + 1, cell.cell_id
             before = dict(self.helpers)
             cell.is_shared = self.cells > self.seat.began_at
             remember(self.helpers, permit.definitions)
@@ -257,7 +256,7 @@ class Session:
             approval_id=permit.claims.id if permit.claims is not None else "",
             ask=ask if pausing is not None else None,
             author=request.author,
-            parent_id=self.last_cell_id,
+            parent_id=self.life.last_cell_id,
         )
         if request.request_id:
             cell.origin = Origin.of_request(request.session_id, self.life.epoch, request.code, request.request_id)

@@ -31,6 +31,9 @@ class House:
             session_id = result.session_id
         return session_id
 
+    async def fork(self, session_id, at, *, in_place=False):
+        return (await self.app.gateway.fork(self.me, session_id, at, in_place=in_place))["session_id"]
+
     async def quota(self):
         """What uploads and jobs have used up so far, as the backend says it."""
         names = "('bytes', 'images')"
@@ -39,7 +42,7 @@ class House:
 
     async def export(self, session_id):
         sources = await self.app.gateway.source(self.me, session_id)
-        return notebook(session_id, await self.app.gateway.transcript(self.me, session_id), sources)
+        return notebook(session_id, await self.app.gateway.history(self.me, session_id), sources)
 
     async def replay(self, document, *, live=False, asked=lambda question: None, again=None):
         reports = []

@@ -16,15 +16,15 @@ from notebooks.transcript import cells
 DIGEST = "a" * 64
 
 
-def ran(number, *, parent=None, status="ok", **more):
-    """`parent`: a cell's number; by default the one before it."""
-    before = number - 1 if parent is None else parent
+def ran(number, *, id_=None, status="ok", session_id="ses_1", **more):
+    """`id_` tells apart cells of the same number."""
     return {
         "kind": "cell_ran",
         "at": 1_700_000_000.0 + number,
         "cell": number,
-        "cell_id": f"cell_{number:024x}",
-        "parent_id": f"cell_{before:024x}" if before else "",
+        "cell_id": f"cell_{id_ or number:024x}",
+        "parent_id": f"cell_{number - 1:024x}" if number > 1 else "",
+        "session_id": session_id,
         "author": "agent",
         "source_digest": DIGEST,
         "status": status,
@@ -124,28 +124,29 @@ def test_a_failed_cell_says_so_and_may_fail_again():
 
 
 def test_a_branch_that_was_given_up_is_shown_and_not_run_again():
-    events = [ran(1), ran(2), ran(3), ran(4, parent=1), ran(5)]
+    events = [ran(1), ran(2), ran(3), ran(2, id_=20), ran(3, id_=30)]
     assert [cell.is_given_up for cell in cells(events)] == [False, True, True, False, False]
     made = made_of(events, *"abcde")
-    assert "Here the session went back: cell 4 goes on from cell 1." in prose(made)
+    assert "Here the session went back: cell 2 goes on from cell 1 of before." in prose(made)
     skipped = [cell["source"] for cell in made["cells"] if "skip-execution" in cell["metadata"].get("tags", ())]
     assert skipped == ["b", "c"]
 
 
-def test_a_session_that_went_back_to_its_beginning_says_so():
-    assert "cell 2 goes on from cell 0" in prose(made_of([ran(1), ran(2, parent=0)], "a", "b"))
+def test_a_session_that_went_back_twice_has_one_branch_that_counts():
+    events = [ran(1), ran(2), ran(2, id_=20), ran(3), ran(1, id_=10), ran(2, id_=21)]
+    assert [cell.is_given_up for cell in cells(events)] == [True] * 4 + [False] * 2
 
 
-def test_a_fork_says_that_it_began_with_anothers_state():
+def test_a_fork_says_where_anothers_cells_end():
+    made = made_of([ran(1, session_id="ses_0"), ran(2), ran(3)], "a", "b", "c")
+    assert prose(made).count("Here the session was forked from another") == 1
+    assert [cell["metadata"].get("tags") for cell in made["cells"] if cell["cell_type"] == "code"] == [None] * 3
+
+
+def test_a_fork_says_that_it_began_with_anothers_state_where_that_is_not_known():
     made = made_of([ran(4), ran(5)], "a", "b")
     assert prose(made).count("This session was forked: cell 4 began") == 1
     assert [cell.is_given_up for cell in cells([ran(4), ran(5)])] == [False, False]
-
-
-def test_a_record_without_parents_has_no_branches():
-    events = [{name: value for name, value in ran(number).items() if name != "parent_id"} for number in (1, 2)]
-    assert [cell.is_given_up for cell in cells(events)] == [False, False]
-    assert "went back" not in prose(made_of(events, "a", "b")) and "forked" not in prose(made_of(events, "a", "b"))
 
 
 def test_a_cell_whose_text_was_not_kept_is_named():
@@ -192,7 +193,7 @@ def test_any_session_is_a_valid_notebook_whose_prose_is_ours(rows, texts):
     events = []
     for number, (status, parent, calls) in enumerate(rows, 1):
         events += [called(number)] * calls
-        events.append(ran(number, status=status, parent=min(parent, number - 1), ename="ValueError"))
+        events.append(ran(min(parent + 1, number), id_=number, status=status, ename="ValueError"))
     made = made_of(events, *texts)
     nbformat.validate(made)
     assert json.loads(json.dumps(made)) == made

@@ -82,6 +82,10 @@ class RecordingGateway:
         self._own("transcript", principal, session_id)
         return [{"kind": "SessionOpened"}, {"kind": "CellRan", "cell": 1, "text": "é\u2028"}]
 
+    async def history(self, principal, session_id):
+        self._own("history", principal, session_id)
+        return []
+
     async def source(self, principal, session_id):
         self._own("source", principal, session_id)
         return {}
