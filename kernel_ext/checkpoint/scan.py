@@ -11,6 +11,9 @@ from kernel_ext.checkpoint.touched import Reach, Wild, of_code
 from kernel_ext.checkpoint.units import Mutability
 from kernel_ext.checkpoint.watch import Watch
 
+_HOLD_NOTHING = frozenset({"_hashlib", "_io", "_socket", "re", "socket", "sqlite3", "ssl"})
+"""Modules whose objects cannot be kept, but cannot change a variable either."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scan:
@@ -65,4 +68,5 @@ def scan(setting: Setting, mutability: Mutability, name: str, value: Any, watch:
     except Stopped:
         raise
     except BaseException as error:
-        return Scan(Reach(frozenset(), wild=Wild.NOW), lost=reason(error))
+        alone = type(value).__module__ in _HOLD_NOTHING
+        return Scan(Reach(frozenset(), wild=Wild.NO if alone else Wild.NOW), lost=reason(error))

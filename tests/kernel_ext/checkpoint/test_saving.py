@@ -132,6 +132,16 @@ def test_what_reaches_past_its_names_makes_everything_be_looked_at():
 
 
 @in_image
+def test_what_is_lost_but_holds_nothing_of_the_session_does_not_make_everything_be_looked_at():
+    session = Session()
+    session.cells("import sqlite3; database = sqlite3.connect(':memory:'); a = [1]")
+    session.namespace["a"].append(2)
+    session.cells("database.execute('select 1').fetchall()")
+    assert session.unit("a")["cells"] == [1]
+    assert session.sent == {}
+
+
+@in_image
 def test_while_a_thread_of_a_cell_lives_everything_is_looked_at():
     session = Session()
     session.cells(
