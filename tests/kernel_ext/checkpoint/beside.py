@@ -18,7 +18,7 @@ CELLS = (
     "a = np.random.rand(13_107_200)",
     "b = np.random.rand(1_310_720)",
     "items = list(range(300_000))",
-    "n = 200_000; df = pd.DataFrame({'u': np.random.rand(n), 'v': np.arange(n), 'w': np.random.choice(list('xyz'), n)})",
+    "n = 200_000; df = pd.DataFrame({'u': np.random.rand(n), 'v': np.arange(n), 'w': np.random.choice([*'xyz'], n)})",
     "def total(n): return n + x",
     "x = total(x)",
     "a[5] = 1.0",
