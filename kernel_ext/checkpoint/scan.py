@@ -25,7 +25,6 @@ class Scan:
 
     reach: Reach
     shared: Mapping[int, Any] = field(default_factory=dict)
-    extents: tuple[tuple[int, int], ...] = ()
     draws: bool = False
     pickled: "Pickled | None" = None
     lost: str = ""
@@ -78,8 +77,7 @@ def scan(setting: Setting, mutability: Mutability, name: str, value: Any, watch:
         shared = mutability.of(pickler, watch.look)
         draws = any(type(each).__module__.startswith("matplotlib") for each in shared.values())
         reach = of_code(iter(pickler.by_value.values()), setting.homes.namespace)
-        extents = tuple(extent for at, extent in pickler.extents.items() if at not in pickler.fixed)
-        return Scan(reach, shared, extents, draws, done)
+        return Scan(reach, shared, draws, done)
     except Stopped:
         raise
     except BaseException as error:

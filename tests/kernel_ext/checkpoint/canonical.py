@@ -102,7 +102,7 @@ class _Walk:
 
     def _iterator(self, obj: Any) -> str:
         _, arguments, *state = obj.__reduce__()
-        if arguments == ([],):  # of one at its end
+        if type(arguments[0]) is list and not arguments[0]:  # of one at its end
             return f"{type(obj).__name__} at its end"
         return f"{type(obj).__name__} {self(tuple(arguments))} {self(tuple(state))}"
 
