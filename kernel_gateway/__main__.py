@@ -187,6 +187,9 @@ def _add_operating(every: _Commands, command: Callable[..., argparse.ArgumentPar
     listed = command("list", operating.sessions_list, "list everybody's open sessions", among=verbs)
     shown = command("show", operating.sessions_show, "show one session and its transcript", among=verbs)
     shown.add_argument("id", metavar="ID", type=_listed_id, help="as `sessions list` shows it")
+    forked = command("fork", operating.sessions_fork, "open a session that goes on after a cell of one", among=verbs)
+    forked.add_argument("id", metavar="ID", type=_listed_id, help="as `sessions list` shows it")
+    forked.add_argument("--at", required=True, type=int, metavar="N", help="the number of that cell")
     exported = command("export", operating.sessions_export, "write one open session as a notebook", among=verbs)
     exported.add_argument("id", metavar="ID", type=_listed_id, help="as `sessions list` shows it")
     exported.add_argument(

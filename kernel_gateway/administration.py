@@ -118,6 +118,11 @@ class Administration:
         self._decide(principal)
         return await history(self._live(session_id).id, self._journal.transcript)
 
+    async def fork(self, principal: Principal, session_id: str, at: int) -> dict[str, Any]:
+        """A new session of the same owner. Raises GatewayError not_found, invalid, not_available, limited."""
+        self._decide(principal)
+        return _whose(await self._gateway.fork_of(self._live(session_id), at))
+
     async def source(self, principal: Principal, session_id: str) -> dict[str, str]:
         """The text of the cells of anybody's session, redacted, by their ids. Raises GatewayError not_found,
         not_available."""

@@ -242,6 +242,12 @@ class Gateway:
         await self._journal.flush()
         return summary(child)
 
+    async def fork_of(self, session: Session, at: int) -> Session:
+        """For its owner, by the operator."""
+        child = await self._branches.fork(session.owner, session, at)
+        await self._journal.flush()
+        return child
+
     async def interrupt(self, principal: Principal, session_id: str) -> bool:
         """False where no cell runs."""
         with self._asked(principal, "interrupt", session_id):

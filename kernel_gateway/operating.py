@@ -58,6 +58,13 @@ async def sessions_show(settings: Settings, options: argparse.Namespace) -> int:
     return 0
 
 
+async def sessions_fork(settings: Settings, options: argparse.Namespace) -> int:
+    """A new session of the same owner, which goes on after a cell of this one."""
+    (forked, *_) = await ask(settings, "POST", f"/v1/sessions/{options.id}/fork", {"at": options.at})
+    print(json.dumps(forked) if options.json else session_line(forked))
+    return 0
+
+
 async def sessions_export(settings: Settings, options: argparse.Namespace) -> int:
     """One session as a notebook. A file that is there is left alone."""
     (notebook, *_) = await ask(settings, "GET", f"/v1/sessions/{options.id}/notebook")

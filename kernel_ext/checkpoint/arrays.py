@@ -4,6 +4,7 @@ Nothing here imports numpy: a session that has an array has imported it.
 """
 
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -18,6 +19,15 @@ def owner(array: Any) -> Any:
             return base if isinstance(base, bytearray) else found
         found = base
     return found
+
+
+def holders(array: Any) -> Iterator[Any]:
+    """What holds the memory of `array`, down to what numpy knows only as a buffer: sharers of memory share one."""
+    found = array
+    while (found := getattr(found, "base", None)) is not None:
+        if isinstance(found, memoryview):
+            found = found.obj
+        yield found
 
 
 def reduce_array(array: Any) -> Any:
@@ -75,10 +85,3 @@ def row(root: Any, dtype: Any, offset: int) -> Any:
 
 def _in_order(root: Any) -> Any:
     return root if isinstance(root, bytearray) or root.flags.c_contiguous else root.T
-
-
-def extent(array: Any) -> tuple[int, int]:
-    """The addresses between which the memory of `array` lies."""
-    numpy = sys.modules["numpy"]
-    low, high = numpy.lib.array_utils.byte_bounds(array)
-    return int(low), int(high)

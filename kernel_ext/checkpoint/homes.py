@@ -65,7 +65,7 @@ class Homes:
         module = sys.modules.get(str(variables.get("__name__")))
         if isinstance(module, ModuleType) and vars(module) is variables:
             return module
-        candidates = (*known, *(value for value in self.namespace.values() if isinstance(value, ModuleType)))
+        candidates = (*known, *(value for value in list(self.namespace.values()) if isinstance(value, ModuleType)))
         return next((module for module in candidates if vars(module) is variables), None)
 
 

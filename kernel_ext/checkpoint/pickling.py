@@ -106,7 +106,7 @@ class Setting:
         self.record = _loaded("numpy:void")
         self.pictures = tuple(kind for kind in map(_loaded, _PICTURES) if kind is not None)
         self.block, self.index, self.references, self.series_manager = map(_loaded, _OF_FRAMES)
-        self.fixed = frozenset(map(id, frames.of_classes())) if self.block is not None else frozenset()
+        self.fixed = {id(each): each for each in frames.of_classes()} if self.block is not None else {}
         self.routes: dict[type, Callable[[Pickler, Any], Any] | None] = {}
 
     def route(self, kind: type) -> "Callable[[Pickler, Any], Any] | None":
@@ -152,14 +152,16 @@ def _outside(buffers: list[pickle.PickleBuffer]) -> Callable[[pickle.PickleBuffe
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """`memo` and `by_value` afterwards tell what was seen."""
+    """`memo` tells afterwards what was seen, `by_value` which functions and classes, `memories` what holds the memory
+    of arrays; `fixed` is what nobody can change although its kind can. All {id: object}, but for `memo`.
+    """
 
     def __init__(self, setting: Setting, stream: Stream) -> None:
         self.setting = setting
         self.buffers: list[pickle.PickleBuffer] = []
         self.by_value: dict[int, Any] = {}
-        self.extents: dict[int, tuple[int, int]] = {}
-        self.fixed: set[int] = set(setting.fixed)
+        self.memories: dict[int, Any] = {}
+        self.fixed: dict[int, Any] = dict(setting.fixed)
         self.tombstones: list[Tombstone] = []
         self.memo: Any
         super().__init__(stream, protocol=_PROTOCOL, buffer_callback=_outside(self.buffers))
@@ -192,7 +194,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return homes.reduce_function(self.setting.homes, function)
 
     def reduce_index(self, index: Any) -> Any:
-        self.fixed.update(map(id, frames.immutable_parts(index)))
+        self.fixed.update((id(part), part) for part in frames.immutable_parts(index))
         return frames.reduce_index(index)
 
     def reduce_code(self, code: Any) -> Any:
@@ -205,8 +207,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         if isinstance(obj, memoryview):
             return leftovers.REDUCERS[memoryview](obj)
         if self.setting.array is not None and isinstance(obj, self.setting.array):
-            if obj.size:
-                self.extents[id(obj)] = arrays.extent(obj)
+            self.memories.update((id(each), each) for each in arrays.holders(obj))
             return arrays.reduce_array(obj)
         return NotImplemented
 

@@ -98,9 +98,8 @@ class Save:
 
     def _write(self, history: dict[str, History]) -> dict[str, Unit]:
         good = {name: one for name, one in self._scans.items() if one.pickled is not None}
-        shared = {name: one.shared for name, one in good.items()}
-        extents = {name: one.extents for name, one in good.items()}
-        grouped = units.groups(shared, extents) + [[name] for name in self._scans if name not in good]
+        grouped = units.groups({name: one.shared for name, one in good.items()})
+        grouped += [[name] for name in self._scans if name not in good]
         grouped.sort(key=self._bytes_of)
         found = {}
         for names in grouped:

@@ -1,15 +1,22 @@
 """One look at one variable: its pickle, and what it shares, reaches and needs."""
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pickle import PicklingError
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, Final
 
 from kernel_ext.checkpoint.pickling import Pickler, PicklerThatAsks, Setting, Stopped, Stream, TooMuch
 from kernel_ext.checkpoint.touched import Reach, Wild, of_code
 from kernel_ext.checkpoint.units import Mutability
 from kernel_ext.checkpoint.watch import Watch
+
+_DEPTH: Final = 8_000  # a fifth of what a stack of 8 MiB bears
+
+_HOLD_NOTHING: Final = frozenset({"_hashlib", "_io", "_socket", "re", "socket", "sqlite3", "ssl"})
+"""Modules whose objects cannot be kept, but cannot change a variable either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +25,6 @@ class Scan:
 
     reach: Reach
     shared: Mapping[int, Any] = field(default_factory=dict)
-    extents: tuple[tuple[int, int], ...] = ()
     draws: bool = False
     pickled: "Pickled | None" = None
     lost: str = ""
@@ -42,10 +48,21 @@ def reason(error: BaseException) -> str:
 def pickled(setting: Setting, values: dict[str, Any], watch: Watch, asks: bool = False) -> tuple[Pickled, Pickler]:
     """Raises whatever the objects' own code raises, and Stopped and TooMuch."""
     pickler = (PicklerThatAsks if asks else Pickler)(setting, stream := Stream(watch.look))
-    with watch.step():
+    with watch.step(), _deeper():
         for pair in sorted(values.items(), key=_code_first):
             pickler.dump(pair)
     return Pickled(stream, [buffer.raw() for buffer in pickler.buffers], pickler.tombstones), pickler
+
+
+@contextmanager
+def _deeper() -> Iterator[None]:
+    """A chain of some thousand objects is pickled too."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _DEPTH))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def _code_first(pair: tuple[str, Any]) -> tuple[bool, str]:
@@ -60,9 +77,9 @@ def scan(setting: Setting, mutability: Mutability, name: str, value: Any, watch:
         shared = mutability.of(pickler, watch.look)
         draws = any(type(each).__module__.startswith("matplotlib") for each in shared.values())
         reach = of_code(iter(pickler.by_value.values()), setting.homes.namespace)
-        extents = tuple(extent for at, extent in pickler.extents.items() if at not in pickler.fixed)
-        return Scan(reach, shared, extents, draws, done)
+        return Scan(reach, shared, draws, done)
     except Stopped:
         raise
     except BaseException as error:
-        return Scan(Reach(frozenset(), wild=Wild.NOW), lost=reason(error))
+        alone = type(value).__module__ in _HOLD_NOTHING
+        return Scan(Reach(frozenset(), wild=Wild.NO if alone else Wild.NOW), lost=reason(error))

@@ -61,7 +61,8 @@ class Mutability:
                 self._named[kind] = any("__qualname__" in vars(each) for each in kind.__mro__)
             if mutable and not self._by_name(obj) and at not in anchored and at not in pickler.fixed:
                 found[at] = obj
-        return found | {at: obj for at, obj in pickler.by_value.items() if at not in anchored}
+        seen = pickler.by_value | {at: obj for at, obj in pickler.memories.items() if at not in pickler.fixed}
+        return found | {at: obj for at, obj in seen.items() if at not in anchored}
 
     def _by_name(self, obj: Any) -> bool:
         """Of a library: a module, or a function of a kind of its own."""
@@ -70,8 +71,8 @@ class Mutability:
         return self._named[type(obj)] and self._homes.holds(obj)
 
 
-def groups(shared: Mapping[str, Iterable[int]], extents: Mapping[str, Iterable[tuple[int, int]]]) -> list[list[str]]:
-    """Names joined by the ids they share and by overlapping extents (from, to) of memory."""
+def groups(shared: Mapping[str, Iterable[int]]) -> list[list[str]]:
+    """Names joined by the ids they share."""
     parent = {name: name for name in shared}
 
     def root(name: str) -> str:
@@ -85,12 +86,6 @@ def groups(shared: Mapping[str, Iterable[int]], extents: Mapping[str, Iterable[t
         for each in ids:
             if (other := first.setdefault(each, name)) is not name:
                 parent[root(name)] = root(other)
-    end, last = -1, ""
-    for low, high, name in sorted((low, high, name) for name, found in extents.items() for low, high in found):
-        if low < end:
-            parent[root(name)] = root(last)
-        if high > end:
-            end, last = high, name
     joined: dict[str, list[str]] = {}
     for name in shared:
         joined.setdefault(root(name), []).append(name)

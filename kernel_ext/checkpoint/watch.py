@@ -57,7 +57,7 @@ class Watch:
             yield
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
 
     def _ring(self, *_: Any) -> None:
         """Never raises into our own books or into what hands out chunks."""

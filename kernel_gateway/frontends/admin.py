@@ -33,7 +33,7 @@ from kernel_gateway.frontends.approvals import (
 )
 from kernel_gateway.frontends.body import read
 from kernel_gateway.frontends.handler import Door, Handler, NotFound
-from kernel_gateway.frontends.rest import SESSION_ID
+from kernel_gateway.frontends.rest import SESSION_ID, Back
 from kernel_gateway.frontends.switch import ROUTE, Operators, SwitchHandler
 from notebooks.document import Plan
 from notebooks.export import notebook
@@ -57,6 +57,8 @@ class Administrators(Operators, Protocol):
     async def history(self, principal: Principal, session_id: str, /) -> list[dict[str, Any]]: ...
 
     async def source(self, principal: Principal, session_id: str, /) -> dict[str, str]: ...
+
+    async def fork(self, principal: Principal, session_id: str, at: int, /) -> dict[str, Any]: ...
 
     async def policy(self, principal: Principal, /) -> dict[str, Any]: ...
 
@@ -93,6 +95,16 @@ class AdminSessions(AdminHandler):
             self.reply(await self.operators.session(self.principal, session_id))
         else:
             self.reply({"sessions": await self.operators.sessions(self.principal)})
+
+
+class AdminFork(AdminSessions):
+    """As over the port, of anybody's session, which stays its owner's; so does the new one."""
+
+    route = "/v1/sessions/{id}/fork"
+
+    async def post(self, session_id: str) -> None:
+        back = read(Back, self.request.body, '{"at": 3}')
+        self.reply(await self.operators.fork(self.principal, session_id, back.at), 201)
 
 
 class AdminNotebook(AdminSessions):
@@ -209,6 +221,7 @@ def admin_application(
         (ROUTE, AdminSwitch, arguments),
         (rf"/v1/sessions(?:/{SESSION_ID})?", AdminSessions, arguments),
         (rf"/v1/sessions/{SESSION_ID}/notebook", AdminNotebook, arguments),
+        (rf"/v1/sessions/{SESSION_ID}/fork", AdminFork, arguments),
         (REPLAYS, AdminReplays, {**arguments, "replays": replays}),
         (POLICY, AdminPolicy, arguments),
         (EXPLAIN, AdminExplain, arguments),

@@ -65,9 +65,10 @@ class _Walk:
         numpy = sys.modules.get("numpy")
         if numpy is not None and isinstance(obj, numpy.ndarray):
             return self._array(obj)
-        if isinstance(obj, list | collections.deque | bytearray | memoryview):
-            flavour = f"{type(obj).__name__}[{', '.join(map(self, obj))}]"
-            return f"{flavour} of {self(obj.obj)}" if isinstance(obj, memoryview) else flavour
+        if isinstance(obj, list | collections.deque | bytearray):
+            return f"{type(obj).__name__}[{', '.join(map(self, obj))}]"
+        if isinstance(obj, memoryview):
+            return f"memoryview {obj.format} {obj.shape} {obj.tobytes()!r} of {self(obj.obj)}"
         if isinstance(obj, set):
             return f"set({', '.join(sorted(map(self, obj)))})"
         if isinstance(obj, dict):
@@ -101,7 +102,7 @@ class _Walk:
 
     def _iterator(self, obj: Any) -> str:
         _, arguments, *state = obj.__reduce__()
-        if arguments == ([],):  # of one at its end
+        if type(arguments[0]) is list and not arguments[0]:  # of one at its end
             return f"{type(obj).__name__} at its end"
         return f"{type(obj).__name__} {self(tuple(arguments))} {self(tuple(state))}"
 

@@ -4,6 +4,7 @@
 `check`, in another process, restores that and goes on to the end of each program: both must be what they were.
 """
 
+import contextlib
 import json
 import pickle
 import random
@@ -13,26 +14,33 @@ from typing import Any
 
 from tests.kernel_ext.checkpoint.canonical import canonical
 from tests.kernel_ext.checkpoint.programs import PREAMBLE, next_cell
-from tests.kernel_ext.checkpoint.session import Session, restored
+from tests.kernel_ext.checkpoint.session import AMPLE, Session, restored
 
 _CELLS = 14
+_FATES = ("committed", "committed", "committed", "none", "stopped", "uncommitted")
 
 
 def run(seed: int) -> dict[str, Any]:
+    """As with a gateway: some cells come before the last is saved, or stop its save; not all is committed."""
     rng = random.Random(seed)
-    session = Session()
-    sources, texts = [PREAMBLE], []
+    session, sources = Session(), [PREAMBLE]
+    texts: dict[int, str] = {}
     wrongly_lost: set[str] = set()
-    state = rng.getstate()
-    for number in range(_CELLS):
-        session.run(sources[number])
-        lost = lost_of(session.save())
-        wrongly_lost |= {name for name in lost if not _kept_by_nobody(canonical({name: session.namespace[name]}))}
-        texts.append(canonical(session.namespace, lost))
-        rng.setstate(state)
+    for number in range(1, _CELLS + 1):
+        session.run(sources[-1])
+        fate = "committed" if number == _CELLS else rng.choice(_FATES)
+        if fate == "stopped":
+            looks = iter([False] * rng.randrange(12))
+            with contextlib.suppress(BaseException):
+                session.saver.save(AMPLE, lambda *_: None, lambda looks=looks: next(looks, True))
+        elif fate == "uncommitted":
+            session.saver.save(AMPLE, lambda *_: None, lambda: False)
+        elif fate == "committed":
+            lost = lost_of(session.save())
+            wrongly_lost |= {name for name in lost if not _kept_by_nobody(canonical({name: session.namespace[name]}))}
+            texts[number] = canonical(session.namespace, lost)
         sources.append(next_cell(rng, session.namespace))
-        state = rng.getstate()
-    at = random.Random(seed).randrange(1, _CELLS + 1)
+    at = rng.choice(sorted(texts))
     return {
         "seed": seed,
         "sources": sources[:_CELLS],
@@ -40,8 +48,8 @@ def run(seed: int) -> dict[str, Any]:
         "manifest": session.manifests[at],
         "last": session.manifests[_CELLS],
         "store": session.store,
-        "then": texts[at - 1],
-        "end": texts[-1],
+        "then": texts[at],
+        "end": texts[_CELLS],
         "wrongly_lost": sorted(wrongly_lost),
     }
 

@@ -367,6 +367,22 @@ def test_what_cannot_be_kept_is_lost_alone_and_says_why():
 
 
 @in_image
+def test_a_chain_of_a_thousand_objects_comes_back():
+    namespace = after(
+        """
+        class Link:
+            def __init__(self, next): self.next = next
+        first = None
+        for _ in range(1000): first = Link(first)
+        """
+    )
+    link, length = namespace["first"], 0
+    while link is not None:
+        link, length = link.next, length + 1
+    assert length == 1000
+
+
+@in_image
 def test_the_order_of_variables_is_kept():
     session = Session()
     manifest = session.cells("b = 1; a = [2]", "c = a; del b", "b = c")

@@ -37,7 +37,7 @@ def test_variables_that_share_what_can_change_are_one_unit_and_others_are_not():
     session.cells(
         textwrap.dedent(
             """
-            import math, numpy as np
+            import math, mmap, numpy as np
             a = [1]; b = a; c = {'deep': [a]}
             class K: pass
             k1, k2 = K(), K()
@@ -46,12 +46,15 @@ def test_variables_that_share_what_can_change_are_one_unit_and_others_are_not():
                 return (lambda: shared), (lambda: shared)
             f, g = make()
             x = np.zeros(9); y = x[2:4]; z = np.zeros(9)
+            m1 = np.matrix([[1, 2]]); m2 = m1[0]
+            anonymous = mmap.mmap(-1, 64); i, j = np.frombuffer(anonymous, 'u1'), np.frombuffer(anonymous, 'u1')
+            del anonymous
             s, t, n, m, p, q = 'text', 'text', (1, 2), (1, 2), len, math.sqrt
             """
         )
     )
     found = units(session)
-    for names in (["a", "b", "c"], ["K", "k1", "k2"], ["f", "g"], ["x", "y"]):
+    for names in (["a", "b", "c"], ["K", "k1", "k2"], ["f", "g"], ["x", "y"], ["m1", "m2"], ["i", "j"]):
         assert names in found, (names, found)
     for name in ("z", "s", "t", "n", "m", "p", "q", "math", "np", "make"):
         assert [name] in found, name
@@ -129,6 +132,16 @@ def test_what_reaches_past_its_names_makes_everything_be_looked_at():
     assert "a" in changed(session)
     session.cells("class D:\n    def __del__(self): b.append(4)\nd = [D()]", "d.clear()")
     assert {"b", "d"} <= set(changed(session))
+
+
+@in_image
+def test_what_is_lost_but_holds_nothing_of_the_session_does_not_make_everything_be_looked_at():
+    session = Session()
+    session.cells("import sqlite3; database = sqlite3.connect(':memory:'); a = [1]")
+    session.namespace["a"].append(2)
+    session.cells("database.execute('select 1').fetchall()")
+    assert session.unit("a")["cells"] == [1]
+    assert session.sent == {}
 
 
 @in_image
