@@ -87,15 +87,19 @@ def of_image(numpy: Any, lines: Any) -> Any:
     return numpy.zeros(0, "u8") if levels is None else numpy.sort(_signs(numpy, levels)[0])
 
 
-def of_array(numpy: Any, flat: Any) -> Any:
+def of_array(numpy: Any, flat: Any, smooth: bool) -> Any:
     """The runs of what may hold pixels, forwards and backwards; of windows of it where it is large."""
     size = flat.shape[0]
+    if len(numpy.unique(flat[:: max(1, size // 4096)])) > _STRIDES[-1] * (_MOST_LEVELS + 1):
+        return numpy.zeros(0, "u8")
     if size <= _WINDOW * _MOST_WINDOWS:
         windows = [flat]
     else:
         starts = numpy.linspace(0, size - _WINDOW, _MOST_WINDOWS).astype(int).tolist()
         windows = [flat[start : start + _WINDOW] for start in starts]
-    pairs = [(window, stride) for window in windows for stride in _STRIDES if _smooth(numpy, window, stride)]
+    pairs = [
+        (window, stride) for window in windows for stride in _STRIDES if not smooth or _smooth(numpy, window, stride)
+    ]
     lanes = [window[lane::stride] for window, stride in pairs for lane in range(stride)]
     found = [_signs(numpy, levels).ravel() for lane in lanes if (levels := _levels(numpy, lane)) is not None]
     return numpy.concatenate([*found, numpy.zeros(0, "u8")])

@@ -50,8 +50,10 @@ class Taint:
         small = [one.resize((_LOOK_SIDE, _LOOK_SIDE), _BOX) for one in shown]
         self._waiting.append(((height, width), small, lines))
 
-    def holds(self, array: Any) -> bool:
-        """Whether an array of numbers derives from an image that was decoded here."""
+    def holds(self, array: Any, smooth: bool = False) -> bool:
+        """Whether an array of numbers derives from an image that was decoded here. `smooth`: look for runs only where
+        neighbours are alike, which is quick for bytes of any kind and passes over noise.
+        """
         numpy = sys.modules.get("numpy")
         if not self or numpy is None or array.size < _LEAST_VALUES:
             return False
@@ -67,7 +69,7 @@ class Taint:
             mask = array.ndim == 2 and array.shape in self._sizes and pixels.coherent(array)
             of_this_size = [each for size, each in self._looks if size == array.shape]
             return mask and any(views.alike(numpy, array, each, views.ALIKE_AS_MASK) for each in of_this_size)
-        found = runs.of_array(numpy, array.ravel(order="K"))
+        found = runs.of_array(numpy, array.ravel(order="K"), smooth)
         return runs.shared(numpy, found, known) >= runs.ENOUGH
 
     def in_bytes(self, data: bytes) -> bool:
@@ -76,11 +78,11 @@ class Taint:
         if not self or numpy is None or len(data) < _LEAST_VALUES:
             return False
         every = numpy.frombuffer(data, "u1")
-        if self.holds(every):
+        objects = [every[start : start + length] for start, length in self._objects(numpy, every)]
+        if any(self.holds(part, smooth=True) for part in (every, *objects)):
             return True
-        parts = [every[start : start + length] for start, length in self._objects(numpy, every)]
         numbers = b"".join(texts.dense(data, _IS_NUMBER, _MANY_NUMBERS))
-        parts += [_joined(numpy, _LISTS, numbers, 2), _joined(numpy, _TUPLES, numbers, 8)]
+        parts = [_joined(numpy, _LISTS, numbers, 2), _joined(numpy, _TUPLES, numbers, 8)]
         floats = b"".join(
             match[0] for each in texts.dense(data, _IS_FLOAT, _MANY_FLOATS) for match in _FLOATS.finditer(each)
         )

@@ -19,8 +19,8 @@ _CROPS = (1.0, 0.875, 0.75)
 
 def _means(numpy: Any, plane: Any) -> Any:
     """Means of FIELDS x FIELDS fields; of a large plane of every few rows and columns."""
-    step = max(1, min(plane.shape) // 256)
-    values = plane[::step, ::step].astype("f8")
+    down, across = (max(1, side // 256) for side in plane.shape)
+    values = plane[::down, ::across].astype("f8")
     height, width = values.shape
     rows, columns = (numpy.linspace(0, side, FIELDS + 1).astype(int) for side in (height, width))
     sums = numpy.add.reduceat(numpy.add.reduceat(values, rows[:-1], axis=0), columns[:-1], axis=1)
@@ -73,10 +73,16 @@ def planes(array: Any, sizes: set[tuple[int, int]]) -> Iterator[Any]:
     """The pictures that an array may be, as planes; `sizes` are heights and widths of images that were there."""
     if array.ndim >= 2 and pixels.sides(array.shape) is not None:
         yield from _of_image_shape(array)
-    rows = array.reshape(-1, array.shape[-1]) if array.ndim >= 2 else array.reshape(1, -1)
-    narrow = array.ndim == 2 and array.shape[1] <= 4
-    for vectors in (rows, array.reshape(1, -1), *((array.T,) if narrow else ())):
-        yield from _of_flat(vectors, sizes)
+    if array.ndim >= 2 and _fits(array.shape[-1], sizes):
+        yield from _of_flat(array.reshape(-1, array.shape[-1]), sizes)
+    if _fits(array.size, sizes):
+        yield from _of_flat(array.reshape(1, -1), sizes)
+    if array.ndim == 2 and array.shape[1] <= 4 and _fits(array.shape[0], sizes):
+        yield from _of_flat(array.T, sizes)
+
+
+def _fits(length: int, sizes: set[tuple[int, int]]) -> bool:
+    return any(length % (height * width) == 0 and length <= 4 * height * width for height, width in sizes)
 
 
 def _of_image_shape(array: Any) -> Iterator[Any]:
