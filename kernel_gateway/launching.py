@@ -84,6 +84,4 @@ def kernel_pool(settings: Settings, image: Callable[[], str], *, unsafe: bool = 
     async def start_kernel(launcher: Launcher) -> Kernel:
         return await Kernel.start(launcher, settings.kernels, shares)
 
-    return Pool(
-        lambda: kernel_launcher(settings, unsafe=unsafe), start_kernel, settings.kernels.pool, version=image
-    )
+    return Pool(lambda: kernel_launcher(settings, unsafe=unsafe), start_kernel, settings.kernels.pool, version=image)

@@ -81,11 +81,11 @@ class Replays:
         door = self._door(live=live)
         pausing = cast(Any, door) if live else None
         services = replace(self.services, broker=cast(Broker, door), pausing=pausing, durable=None)
-        session = self.gateway.open_session(owner, "replay", services)
+        session = self.gateway.tenancy.open(owner, "replay", services)
         try:
             yield Stage(self, plan, past, session, door)
         finally:
-            await self.gateway.end_session(session, "replayed")
+            await self.gateway.tenancy.end(session, "replayed")
 
     async def _past(self, session_id: str) -> Past:
         if not session_id:
