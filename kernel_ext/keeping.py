@@ -16,7 +16,9 @@ from typing import Any
 
 from tornado.ioloop import IOLoop
 
+from kernel_ext import blobs
 from kernel_ext.channel import Channel
+from kernel_ext.checkpoint import decoding
 from kernel_ext.checkpoint.guard import Guard
 from kernel_ext.checkpoint.loader import load
 from kernel_ext.checkpoint.pickling import Stopped
@@ -31,7 +33,10 @@ _PRIVATE = frozenset(("_", "__", "___", "_i", "_ii", "_iii", "_ih", "_oh", "_dh"
 class Keeper:
     def __init__(self, shell: Any, channel: Channel, loop: IOLoop, memory: int) -> None:
         self._shell, self._channel, self._loop, self._memory = shell, channel, loop, memory
-        self._saver = Saver(shell.user_ns, self._hidden, Guard())
+        guard = Guard()
+        decoding.watch(guard.noted_image)
+        blobs.on_read = guard.noted_blob
+        self._saver = Saver(shell.user_ns, self._hidden, guard)
         self._cell = 0
         self._home = Path.cwd()
         self._files = set(self._home.iterdir())

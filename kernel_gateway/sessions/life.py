@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from kernel_gateway.auth.principal import Principal
@@ -44,7 +45,9 @@ class Life:
     used: Usage = NOTHING
 
     def text(self) -> bytes:
-        return json.dumps(asdict(self), default=sorted).encode()  # sets of scopes as sorted lists
+        values = {name: getattr(self, name) for name in self.__slots__}
+        values |= {"owner": _flat(self.owner), "pending": [asdict(ran) for ran in self.pending]}
+        return json.dumps(values).encode()
 
     @classmethod
     def read(cls, raw: bytes) -> "Life":
@@ -53,6 +56,13 @@ class Life:
         values["pending"] = [Ran(**each) for each in values["pending"]]
         values["used"] = Usage(*values["used"])
         return cls(**values)
+
+
+@lru_cache(maxsize=1024)
+def _flat(principal: Principal) -> dict[str, Any]:
+    """As JSON has it: sets of scopes as sorted lists."""
+    values = {name: getattr(principal, name) for name in Principal.__slots__}
+    return values | {"scopes": sorted(principal.scopes), "alongside": [_flat(each) for each in principal.alongside]}
 
 
 def _principal(values: dict[str, Any]) -> Principal:

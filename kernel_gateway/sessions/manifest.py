@@ -40,6 +40,10 @@ class Tombstoned(_Strict):
     bytes: _Count
     how: str = Field(max_length=500)
 
+    def told(self) -> str:
+        names = ", ".join(f"`{name}`" for name in self.names)
+        return f"{names}: image bytes are never kept ({self.kind}, {self.bytes} bytes); {self.how}"
+
 
 class Unit(_Strict):
     """Variables that share what can change. `cells` made them what they are; `needs` are the names those cells read.

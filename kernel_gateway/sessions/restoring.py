@@ -9,7 +9,7 @@ from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.sessions.durable import Durable
 from kernel_gateway.sessions.life import Life, Ran
-from kernel_gateway.sessions.manifest import Layout, Manifest, told
+from kernel_gateway.sessions.manifest import Layout, Manifest, told, tombstones
 from kernel_gateway.sessions.sources import Source
 from kernel_gateway.store.commits import Mark
 
@@ -90,7 +90,8 @@ class Restoring:
                 await self._durable.checkpoints.read_into(self._mark(), layout.places, file)
             lost = await kernel.load({**head, "size": layout.size})
         files = [f"{manifest.files} files of the working folder: they go with their kernel"] if manifest.files else []
-        return [*told({**manifest.lost(), **lost}), *files]
+        images = [stone.told() for stone in tombstones(manifest)]
+        return [*told({**manifest.lost(), **lost}), *images, *files]
 
     async def _rerun(self, kernel: Kernel, rerun: Rerun, news: News) -> None:
         """The cells that were answered and not committed, in their order, within the time for it."""

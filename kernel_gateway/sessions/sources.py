@@ -43,7 +43,7 @@ class Sources:
         if self._keeping == "digest-only":
             return None
         value = json.dumps([code, *astuple(cell.keyed_by)]).encode()
-        return self._vault.sealed(cell.session_id, KIND, cell.cell_id, value)
+        return self._vault.sealed(cell.session_id, KIND, cell.cell_id, value, is_new=True)
 
     async def copy(self, session_id: str, to: str, cell_ids: Collection[str]) -> None:
         """For a fork: the text of the cells that led to it."""

@@ -23,7 +23,7 @@ class Trail:
 
     def sealed(self, session_id: str, ran: Ran, answers: bytes) -> Write:
         """What does as `put`, inside a transaction of somebody else's."""
-        return self._vault.sealed(session_id, _KIND, str(ran.number), _written(ran, answers))
+        return self._vault.sealed(session_id, _KIND, str(ran.number), _written(ran, answers), is_new=True)
 
     async def put(self, session_id: str, ran: Ran, answers: bytes = b"") -> None:
         await self._vault.put(session_id, _KIND, str(ran.number), _written(ran, answers))

@@ -153,9 +153,9 @@ class Vault:
             box = self._wrapping.box(key)
         _put(connection, session_id, kind, name, box.seal(plaintext, (session_id, kind, name)))
 
-    def sealed(self, session_id: str, kind: str, name: str, plaintext: bytes) -> Write:
+    def sealed(self, session_id: str, kind: str, name: str, plaintext: bytes, *, is_new: bool = False) -> Write:
         """What stores or replaces a value in a transaction of somebody else's: one statement, once the session has a
-        key and the value is there."""
+        key, where the value is there or said to be new."""
         if (box := self._committed.get(session_id)) is None:
             try:
                 box = self._database.at_once(lambda connection: self._box(connection, session_id))
@@ -165,6 +165,9 @@ class Vault:
                 return lambda connection: self.write(connection, session_id, kind, name, plaintext)
             self._committed[session_id] = box
         sealed = box.seal(plaintext, (session_id, kind, name))
+        if is_new:
+            row = {"session_id": session_id, "kind": kind, "name": name, "sealed": sealed}
+            return lambda connection: connection.execute(_insert, row)
         return lambda connection: _put(connection, session_id, kind, name, sealed)
 
     def read(self, connection: Connection, session_id: str, kind: str, name: str) -> bytes | None:

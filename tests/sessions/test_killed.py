@@ -109,4 +109,5 @@ async def _killed_at(name, app, session, number, chance):
             await asyncio.sleep(chance.uniform(0, 0.05))
             points.kill()
         await until(lambda: points.killed)
+        await until(lambda: session.seat.kernel is None or session.seat.kernel.died.done())
         return [number]
