@@ -282,15 +282,9 @@ async def running(
         fetch = HttpFetch(settings.auth)
         stack.callback(fetch.close)
         verifier = Verifier(settings.auth, fetch if embedded else without_reference_keys(fetch), clock)
-        event_id, refusals = partial(secrets.token_hex, 8), Refusals(journal.record)
-        door = Door(
-            verifier,
-            settings.server,
-            clock,
-            event_id,
-            _at_any_rate,
-            lambda error, who: refusals.count(error, "admin", who),
-        )
+        refusals = Refusals(journal.record)
+        event_id, refused = partial(secrets.token_hex, 8), lambda error, who: refusals.count(error, "admin", who)
+        door = Door(verifier, settings.server, clock, event_id, _at_any_rate, refused)
         stdio, records = settings.auth.stdio, KeptRecords(effects, vault, Trail(vault))
         replays = Replays(gateway, services, sources, journal, records, reachable, settings.sessions, stdio, secret)
         await stack.enter_async_context(
