@@ -150,11 +150,8 @@ class Save:
         return Unit(entry, reach, draws)
 
     def _contents(self, names: list[str], alone: Pickled) -> dict[str, Any]:
-        done = (
-            alone
-            if len(names) == 1 and alone.stream.pieces
-            else pickled(self._setting, self._of(names), self._watch)[0]
-        )
+        kept = len(names) == 1 and alone.stream.pieces
+        done = alone if kept else pickled(self._setting, self._of(names), self._watch)[0]
         try:
             return self._put(names, done)
         except SuspectedError:
