@@ -40,7 +40,8 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What is known of the namespace since the last save; `seen` is {name: id of its value}.
+    """What is known of the namespace since the last save; `seen` is {name: id of its value}, `got_out`
+    whether a cell can have kept the namespace itself.
 
     They are replaced as a whole, so that a save that is stopped changes nothing.
     """
@@ -50,6 +51,7 @@ class Books:
     history: dict[str, History] = field(default_factory=dict)
     cell: int = 0
     always_all: bool = False
+    got_out: bool = False
 
 
 def chunks_of(entry: dict[str, Any]) -> list[str]:

@@ -12,7 +12,15 @@ from cloudpickle.cloudpickle import _enum_getstate
 
 from kernel_ext.checkpoint.homes import Homes
 
-_MADE_WITH_THE_CLASS = ("__dict__", "__weakref__", "__slots__", "__orig_bases__", "__module__", "_abc_impl")
+_MADE_WITH_THE_CLASS = (
+    "__dict__",
+    "__weakref__",
+    "__slotnames__",
+    "__slots__",
+    "__orig_bases__",
+    "__module__",
+    "_abc_impl",
+)
 _AT_BIRTH = ("__module__", "__slots__", "__orig_bases__")
 
 

@@ -43,11 +43,17 @@ def window(memory: Any, shape: str, extent: tuple[int, ...], read_only: bool) ->
     return found.toreadonly() if read_only else found
 
 
+def _whole(part: memoryview, whole: memoryview) -> bool:
+    if part.nbytes != whole.nbytes:
+        return False
+    same = (part.shape, part.strides, part.format) == (whole.shape, whole.strides, whole.format)
+    return same or (part.contiguous and whole.contiguous)
+
+
 def _reduce_memoryview(found: memoryview) -> tuple[Any, ...]:
     """One of a part of something is a copy."""
     memory = found.obj
-    whole = memory is not None and found.contiguous and memoryview(memory).nbytes == found.nbytes
-    held = memory if whole else bytearray(found)
+    held = memory if memory is not None and _whole(found, memoryview(memory)) else bytearray(found)
     return window, (held, found.format, found.shape, found.readonly)
 
 

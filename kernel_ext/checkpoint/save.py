@@ -38,6 +38,7 @@ class Save:
         self._scans: dict[str, Scan] = {}
         self._kept = 0
         self._cells = [(cell, touched.of_source(source)) for cell, source in cells]
+        self._got_out = books.got_out or any(reach.wild for _, reach in self._cells)
         self.manifest: Manifest = {}
 
     def run(self, everything: bool) -> Books:
@@ -53,7 +54,7 @@ class Save:
         found |= self._hidden_state(cell, history)
         entries = {id(unit): unit.entry for unit in found.values()}
         self.manifest = {"format": FORMAT, "cell": cell, "units": list(entries.values()), "order": list(values)}
-        return Books(found, seen, history, cell, always)
+        return Books(found, seen, history, cell, always, self._got_out)
 
     def _first(self, seen: Mapping[str, int]) -> Iterable[str]:
         """The names that the cells themselves can have changed."""
@@ -88,7 +89,8 @@ class Save:
 
     def _scan(self, name: str) -> Scan:
         self._watch.stop_if_waited_for()
-        found = scan(self._setting, self._mutability, name, self._values[name], self._watch)
+        found = scan(self._setting, self._mutability, name, self._values[name], self._watch, self._got_out)
+        self._got_out = self._got_out or found.reach.wild is not Wild.NO
         if found.pickled is not None:
             self._kept += found.pickled.stream.bytes
             if self._kept > _KEPT_BYTES:  # pickled again when its turn comes
@@ -150,11 +152,8 @@ class Save:
         return Unit(entry, reach, draws)
 
     def _contents(self, names: list[str], alone: Pickled) -> dict[str, Any]:
-        done = (
-            alone
-            if len(names) == 1 and alone.stream.pieces
-            else pickled(self._setting, self._of(names), self._watch)[0]
-        )
+        kept = len(names) == 1 and alone.stream.pieces
+        done = alone if kept else pickled(self._setting, self._of(names), self._watch)[0]
         try:
             return self._put(names, done)
         except SuspectedError:

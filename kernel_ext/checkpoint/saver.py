@@ -76,7 +76,8 @@ class Saver:
                 history[name] = History(frozenset(entry["cells"]), frozenset(entry["needs"]))
         seen = {name: id(self._namespace[name]) for name in manifest["order"] if name in self._namespace}
         always = any(unit.reach.wild is Wild.FROM_NOW_ON for unit in found.values())
-        self._books = Books(found, seen, history, manifest["cell"], always)
+        got_out = any(unit.reach.wild for unit in found.values())
+        self._books = Books(found, seen, history, manifest["cell"], always, got_out)
         del self._pending[:]
         self.committed(manifest)
 

@@ -1,5 +1,6 @@
 """One look at one variable: its pickle, and what it shares, reaches and needs."""
 
+import gc
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -54,6 +55,15 @@ def pickled(setting: Setting, values: dict[str, Any], watch: Watch, asks: bool =
     return Pickled(stream, [buffer.raw() for buffer in pickler.buffers], pickler.tombstones), pickler
 
 
+def _holds(pickler: Pickler, value: Any, namespace: dict[str, Any]) -> bool:
+    """Whether anything in `value` refers to `namespace` itself, but for functions, which all do."""
+    if value is namespace:
+        return True
+    seen = (obj for at, (_, obj) in pickler.memo.copy().items() if at not in pickler.anchored)
+    others = (obj for obj in seen if not isinstance(obj, FunctionType | ModuleType))
+    return any(each is namespace for obj in others for each in gc.get_referents(obj))
+
+
 @contextmanager
 def _deeper() -> Iterator[None]:
     """A chain of some thousand objects is pickled too."""
@@ -71,12 +81,15 @@ def _code_first(pair: tuple[str, Any]) -> tuple[bool, str]:
     return not isinstance(value, type | FunctionType | ModuleType), name
 
 
-def scan(setting: Setting, mutability: Mutability, name: str, value: Any, watch: Watch) -> Scan:
+def scan(setting: Setting, mutability: Mutability, name: str, value: Any, watch: Watch, got_out: bool) -> Scan:
+    """`got_out` is whether a cell can have kept the namespace itself, by which a variable then reaches every other."""
     try:
         done, pickler = pickled(setting, {name: value}, watch)
         shared = mutability.of(pickler, watch.look)
         draws = any(type(each).__module__.startswith("matplotlib") for each in shared.values())
         reach = of_code(iter(pickler.by_value.values()), setting.homes.namespace)
+        if got_out and _holds(pickler, value, setting.homes.namespace):
+            reach = Reach(reach.names, wild=max(reach.wild, Wild.NOW))
         return Scan(reach, shared, draws, done)
     except Stopped:
         raise

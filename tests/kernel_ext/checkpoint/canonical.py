@@ -15,7 +15,15 @@ from collections.abc import Collection
 from typing import Any
 
 _HIDDEN = {"__name__", "__doc__", "__package__", "__loader__", "__spec__", "__builtins__"}
-_OF_CLASSES = {"__dict__", "__weakref__", "__module__", "__abstractmethods__", "_abc_impl", "__firstlineno__"}
+_OF_CLASSES = {
+    "__dict__",
+    "__weakref__",
+    "__module__",
+    "__abstractmethods__",
+    "_abc_impl",
+    "__slotnames__",
+    "__firstlineno__",
+}
 
 
 def canonical(namespace: dict[str, Any], without: Collection[str] = ()) -> str:

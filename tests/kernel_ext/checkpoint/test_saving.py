@@ -128,6 +128,8 @@ def test_what_reaches_past_its_names_makes_everything_be_looked_at():
     assert changed(session) == ["a"]
     session.cells("globals()['b'].append(3)")
     assert changed(session) == ["b"]
+    session.cells("kept = [globals()]", "kept[0]['a'].append(3)")
+    assert changed(session) == ["a"]
     session.cells("def gen():\n    while True:\n        a.append(1); yield\ng = gen()", "next(g)")
     assert "a" in changed(session)
     session.cells("class D:\n    def __del__(self): b.append(4)\nd = [D()]", "d.clear()")
