@@ -12,6 +12,8 @@ from kernel_gateway.sessions.services import Services
 from kernel_gateway.sessions.session import Session
 from kernel_gateway.sessions.settings import SessionSettings
 
+_INTERRUPTED = "what a cell did whose call waited when the gateway ended: its approval is void and nothing was sent"
+
 
 class Tenancy:
     def __init__(
@@ -36,6 +38,9 @@ class Tenancy:
                 self._places.take(session)
             else:
                 await self._queue.void(session.id)
+        for session in self._places:
+            if self._queue.was_interrupted(session.id, session.owner):
+                session.seat.news.lost.append(_INTERRUPTED)
 
     async def leave(self) -> None:
         """The gateway ends. Sessions that ran a cell are there for the next one."""

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel
@@ -100,15 +100,18 @@ class Restoring:
             return
         try:
             sources = await self._durable.sources.exact(self._session_id)
-            async with asyncio.timeout(settings.rerun_seconds):
-                for ran in pending:
-                    await self._rerun_one(kernel, ran, sources.get(ran.cell_id), rerun, news)
         except GatewayError as error:
             news.lost.append(f"what {_cells(pending)} changed: {error.message}")
-        except TimeoutError:
-            left = [ran for ran in pending if ran.number > max(news.rerun, default=0)]
-            why = f"running it again took over {settings.rerun_seconds:g} s"
-            news.lost.append(f"what {_cells(left or pending)} changed: {why}")
+            return
+        now = asyncio.get_running_loop().time
+        until = now() + settings.rerun_seconds
+        for ran in pending:
+            if now() >= until:
+                why = f"running again what was before took over {settings.rerun_seconds:g} s"
+                news.lost.append(f"what cell {ran.number} changed: {why}")
+                continue
+            limited = replace(ran, timeout_seconds=min(ran.timeout_seconds, until - now()))
+            await self._rerun_one(kernel, limited, sources.get(ran.cell_id), rerun, news)
 
     async def _rerun_one(self, kernel: Kernel, ran: Ran, source: Source | None, rerun: Rerun, news: News) -> None:
         if source is None or ran.status not in _RAN_TO_ITS_END:
@@ -119,7 +122,8 @@ class Restoring:
         status = await rerun(ran, source, await self._durable.trail.answers(self._session_id, ran.number))
         news.rerun.append(ran.number)
         if status != ran.status:
-            news.lost.append(f"what cell {ran.number} changed: it ended with `{status}` when it was run again")
+            why = f"over {ran.timeout_seconds:.1f} s" if status == "timeout" else f"`{status}`"
+            news.lost.append(f"what cell {ran.number} changed: run again it ended with {why}")
 
     async def _message(self, manifest: bytes, layout: Layout) -> bytes:
         body = bytearray(layout.size)

@@ -149,7 +149,9 @@ class Seat:
             return (await self.run(kernel, cell, source.code, ran.timeout_seconds, never)).status
 
         restoring = Restoring(self._session_id, self._life, durable)
-        saving.committed, self.news = await restoring.restore(kernel, rerun)
+        saving.committed, news = await restoring.restore(kernel, rerun)
+        news.lost[:0] = self.news.lost
+        self.news = news
         self._life.is_fresh = False
         self._life.losses += bool(self.news.lost)
         owner = self._life.owner

@@ -25,5 +25,5 @@ async def test_an_operator_stops_an_agent_over_http_and_lets_it_go_on(service, o
         assert (ready.status_code, ready.json()["ready"]) == (503, False)
         await http.put("/v1/switch", json={"execute": "on"})
         assert (await http.get("/readyz")).status_code == 200
-    resumed, _ = await agent.execute("'kept' in globals()")
-    assert (resumed["status"], resumed["result"]) == ("ok", "False")
+    resumed, _ = await agent.execute("kept")
+    assert (resumed["status"], resumed["result"], resumed["state"]["restored"]) == ("ok", "1", True)

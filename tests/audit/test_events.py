@@ -10,9 +10,10 @@ from kernel_gateway.audit import events as module
 from kernel_gateway.audit.bounds import INVALID, MAX_COUNT, MAX_OUTPUTS
 from kernel_gateway.audit.checkpointed import Checkpointed
 from kernel_gateway.audit.events import BlobMoved, CellRan, Event, OperationCalled, Refused, Searched, SessionOpened
+from kernel_gateway.audit.lifecycle import SessionForked, SessionHibernated, SessionRestored
 
 KINDS = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, Event) and kind.kind]
-KINDS.append(Checkpointed)
+KINDS += [Checkpointed, SessionForked, SessionHibernated, SessionRestored]
 # what a hostile cell, caller or upstream may try to have written down
 HOSTILE = st.one_of(
     st.text(max_size=5000),

@@ -26,7 +26,7 @@ async def test_stored_answers_die_with_their_session_and_what_was_done_is_rememb
     door, me = gateway
     result = await door.execute(me, ExecuteRequest(UPLOAD))
     assert result.status == "ok"
-    assert [rows(tmp_path, table) for table in ("vault_values", "vault_keys", "effects")] == [1, 1, 1]
+    assert [rows(tmp_path, table) for table in ("vault_values", "vault_keys", "effects")] == [4, 1, 1]
     await door.close_session(me, result.session_id)
     assert [rows(tmp_path, table) for table in ("vault_values", "vault_keys", "effects")] == [0, 0, 1]
 

@@ -19,7 +19,8 @@ def python_command(
 ) -> list[str]:
     """Runs `module.main()` of the image in `packages` with one JSON argument; ends with its `parent`, if given."""
     tied = tied_to_parent(parent) if parent else ""
-    boot = f"{tied}import site; site.addsitedir({packages!r}); from {module} import main; main()"
+    first = f"import site, sys; sys.path.insert(0, {packages!r}); site.addsitedir({packages!r}); "  # before the host's
+    boot = f"{tied}{first}from {module} import main; main()"
     return [python, flags, "-c", boot, json.dumps(argument)]
 
 

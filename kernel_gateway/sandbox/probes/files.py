@@ -9,14 +9,31 @@ FILES = of_family(
     Probe(
         "find an open file or folder among its descriptors",
         """
-import stat
+import mmap, stat
+def can_write(fd):
+    for attempt in (
+        lambda: os.pwrite(fd, b'x', 0),
+        lambda: os.ftruncate(fd, 4096),
+        lambda: mmap.mmap(fd, 4096, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ | mmap.PROT_WRITE),
+        lambda: os.open(f'/proc/self/fd/{fd}', os.O_RDWR),
+        lambda: os.fchmod(fd, 0o600),
+    ):
+        try:
+            attempt()
+            return True
+        except (OSError, ValueError):
+            pass
+    return False
 def attack():
     found = []
     for fd in range(1024):
         try:
-            mode = os.fstat(fd).st_mode
+            status = os.fstat(fd)
         except OSError:
             continue
+        mode = status.st_mode
+        if stat.S_ISREG(mode) and status.st_nlink == 0 and not can_write(fd):
+            continue  # the kernel's own memory file, which has no name anywhere
         if stat.S_ISDIR(mode) or stat.S_ISREG(mode) or stat.S_ISBLK(mode):
             found.append(fd)
     return found
