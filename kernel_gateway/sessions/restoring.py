@@ -14,6 +14,7 @@ from kernel_gateway.sessions.sources import Source
 from kernel_gateway.store.commits import Mark
 
 _IN_A_MESSAGE_BYTES = 1024 * 1024  # beyond it the memory file costs less
+_PASSING = ("kernel_died", "busy", "limited", "disabled", "deadline")
 _RAN_TO_ITS_END = ("ok", "error")
 
 Rerun = Callable[[Ran, Source, bytes], Awaitable[str]]
@@ -38,14 +39,13 @@ class Restoring:
 
     async def restore(self, kernel: Kernel, rerun: Rerun) -> tuple[int, News]:
         """The cell whose commit was restored, and the news. Raises GatewayError kernel_died."""
-        news = News(restored=True)
-        committed = 0
+        news, committed = News(restored=True), 0
         try:
             if (found := await self._newest()) is not None:
                 committed, manifest = found
-                news.lost += await self._fill(kernel, manifest)
+                await self._once("load", lambda: self._fill(kernel, manifest, news), news, "all variables")
         except GatewayError as error:
-            if error.code == "kernel_died":
+            if error.code in _PASSING:
                 raise
             news.lost.append(f"all variables: {error.message}")
             self._life.pending.clear()
@@ -54,22 +54,31 @@ class Restoring:
         await kernel.load({"count": self._life.cells + 1})
         return committed, news
 
+    async def _once(self, what: str, attempt: Callable[[], Awaitable[None]], news: News, lost: str) -> None:
+        """What has ended a kernel is not given to the next one."""
+        if self._life.trying == what:
+            news.lost.append(f"{lost}: to bring that back ended the kernel")
+        else:
+            self._life.trying = what
+            await attempt()
+        self._life.trying = ""
+
     async def _newest(self) -> tuple[int, Manifest] | None:
-        """The newest commit that the journal knows of; None where there is none.
+        """The newest commit of a cell that was answered; None where there is none.
 
         Raises GatewayError where it was damaged, moved, replaced by an older one, or is another image's.
         """
         anchor = await self._durable.anchor(self._session_id)
-        if anchor is None:
-            return None
-        commit = await self._durable.checkpoints.latest(self._session_id)
+        commit = await self._durable.checkpoints.at(self._session_id, self._life.cells)
         if commit is None:
-            raise GatewayError("internal", "what was committed is gone; start again")
+            if anchor is not None and await self._durable.checkpoints.latest(self._session_id) is None:
+                raise GatewayError("internal", "what was committed is gone; start again")
+            return None
         raw = await self._durable.checkpoints.open(self._mark(), commit, anchor)
         return commit.cell, Manifest.read(raw)
 
-    async def _fill(self, kernel: Kernel, manifest: Manifest) -> list[str]:
-        """Its variables, into the kernel. Returns what is missing."""
+    async def _fill(self, kernel: Kernel, manifest: Manifest, news: News) -> None:
+        """Its variables, into the kernel. What is missing is news."""
         if self._life.is_fresh:
             manifest = manifest.without_hidden()
         raw = manifest.written()
@@ -91,7 +100,7 @@ class Restoring:
             lost = await kernel.load({**head, "size": layout.size})
         files = [f"{manifest.files} files of the working folder: they go with their kernel"] if manifest.files else []
         images = [stone.told() for stone in tombstones(manifest)]
-        return [*told({**manifest.lost(), **lost}), *images, *files]
+        news.lost += [*told({**manifest.lost(), **lost}), *images, *files]
 
     async def _rerun(self, kernel: Kernel, rerun: Rerun, news: News) -> None:
         """The cells that were answered and not committed, in their order, within the time for it."""
@@ -118,12 +127,20 @@ class Restoring:
             why = "its text is not kept" if source is None else f"it did not run to its end ({ran.status})"
             news.lost.append(f"what cell {ran.number} changed: {why}")
             return
-        await kernel.load({"count": ran.number})
-        status = await rerun(ran, source, await self._durable.trail.answers(self._session_id, ran.number))
-        news.rerun.append(ran.number)
-        if status != ran.status:
-            why = f"over {ran.timeout_seconds:.1f} s" if status == "timeout" else f"`{status}`"
-            news.lost.append(f"what cell {ran.number} changed: run again it ended with {why}")
+
+        async def run() -> None:
+            await kernel.load({"count": ran.number})
+            status = await rerun(ran, source, await self._durable.trail.answers(self._session_id, ran.number))
+            if status == "lost":
+                raise GatewayError(
+                    "kernel_died", f"cell {ran.number}, run again, ended the kernel; send the cell again"
+                )
+            news.rerun.append(ran.number)
+            if status != ran.status:
+                why = f"over {ran.timeout_seconds:.1f} s" if status == "timeout" else f"`{status}`"
+                news.lost.append(f"what cell {ran.number} changed: run again it ended with {why}")
+
+        await self._once(f"cell {ran.number}", run, news, f"what cell {ran.number} changed")
 
     async def _message(self, manifest: bytes, layout: Layout) -> bytes:
         body = bytearray(layout.size)

@@ -36,9 +36,10 @@ class Saving:
         record: Callable[[Event], None],
         flush: Callable[[], Awaitable[None]],
         clock: Callable[[], float],
+        is_free: Callable[[], bool],
     ) -> None:
         self._session_id, self._life, self._durable = session_id, life, durable
-        self._record, self._flush, self._clock = record, flush, clock
+        self._record, self._flush, self._clock, self._is_free = record, flush, clock, is_free
         self.committed = 0
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[bool] | None = None
@@ -65,7 +66,7 @@ class Saving:
         self.disturb()
         if self._life.pending and not self._is_at_work:
             quiet = QUIET_SECONDS if len(self._life.pending) < self._durable.settings.max_uncommitted_cells else 0.0
-            self._timer = asyncio.get_running_loop().call_later(quiet, self._begin, kernel)
+            self._timer = asyncio.get_running_loop().call_later(quiet, self._begin_if_free, kernel)
 
     def disturb(self) -> None:
         """A cell begins."""
@@ -92,9 +93,19 @@ class Saving:
     def _is_at_work(self) -> bool:
         return self._task is not None and not self._task.done()
 
-    def _begin(self, kernel: Kernel, *, everything: bool = False) -> None:
+    def _begin_if_free(self, kernel: Kernel) -> None:
         self._timer = None
+        if self._is_free():  # else the end of the cell that runs asks again
+            self._begin(kernel)
+
+    def _begin(self, kernel: Kernel, *, everything: bool = False) -> None:
         self._task = asyncio.create_task(self._save(kernel, everything), name="checkpoint")
+        self._task.add_done_callback(lambda task: self._go_on(kernel, task))
+
+    def _go_on(self, kernel: Kernel, task: asyncio.Task[bool]) -> None:
+        """With what was answered while the last commit was written."""
+        if not task.cancelled() and task.result() and not kernel.died.done():
+            self.soon(kernel)
 
     async def _save(self, kernel: Kernel, everything: bool) -> bool:
         """False where a cell came first, or it failed: then the next save has it all."""

@@ -31,6 +31,8 @@ class SessionSettings(Section):
     """Cells that come too fast for their state to be saved in between; then one waits for it."""
     rerun_seconds: float = Field(120.0, gt=0)
     """How long the cells that were not committed may take when they are run again."""
+    restore_seconds: float = Field(180.0, gt=0)
+    """How long bringing a session back may take in all: loading its variables, and running cells again."""
     max_wait_seconds: float = Field(30.0, ge=0)
     """How long a cell waits for its turn on a busy session before it is refused."""
     max_waiting: int = Field(4, ge=0)

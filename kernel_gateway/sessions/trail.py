@@ -23,10 +23,13 @@ class Trail:
 
     def sealed(self, session_id: str, ran: Ran, answers: bytes) -> Write:
         """What does as `put`, inside a transaction of somebody else's."""
-        return self._vault.sealed(session_id, _KIND, str(ran.number), _written(ran, answers), is_new=True)
+        return self._vault.sealed(session_id, _KIND, str(ran.number), _written(ran, answers))
 
     async def put(self, session_id: str, ran: Ran, answers: bytes = b"") -> None:
         await self._vault.put(session_id, _KIND, str(ran.number), _written(ran, answers))
+
+    async def session_ids(self) -> list[str]:
+        return await self._vault.holders(_KIND)
 
     async def all(self, session_id: str) -> list[Ran]:
         """In their order."""
