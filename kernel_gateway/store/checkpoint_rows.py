@@ -120,10 +120,10 @@ def grow(connection: Connection, session_id: str, organisation: str, written: in
     _grow_organisation(connection, organisation, written)
 
 
-def leave_branch(connection: Connection, session_id: str, seq: int) -> None:
-    """What came after `seq` is no part of the present any more."""
-    later = (checkpoints.c.session_id == session_id, checkpoints.c.seq > seq)
-    connection.execute(update(checkpoints).where(*later).values(present=False))
+def leave_branch(connection: Connection, session_id: str, after: int, before: int) -> None:
+    """What lies between these two checkpoints is no part of the present any more."""
+    left = (checkpoints.c.session_id == session_id, checkpoints.c.seq > after, checkpoints.c.seq < before)
+    connection.execute(update(checkpoints).where(*left).values(present=False))
 
 
 def add_chunks(connection: Connection, added: Iterable[Stored]) -> None:

@@ -183,14 +183,21 @@ class Checkpoints:
 
         Keys are wrapped again, chunks are shared.
         """
+        return await self._place(lambda connection: self._committing.fork(connection, parent, commit, child))
+
+    async def restart(self, parent: Mark, branch: Mark, manifest: bytes) -> Commit:
+        """The session in a new epoch, `branch`, with nothing: `manifest`, which names no chunk, is of cell 0."""
+        empty = Arrival.of(manifest, {}, self._settings)
+        return await self._place(lambda connection: self._committing.restart(connection, parent, branch, empty))
+
+    async def _place(self, work: Callable[[Connection], Done]) -> Commit:
+        async def place() -> Commit:
+            done = await self._database.run(work)
+            await self._remove(done.let_go)
+            return done.commit
+
         await self.prepare()
-
-        return await self._threads.to_the_end(self._fork(parent, commit, child))
-
-    async def _fork(self, parent: Mark, commit: Commit, child: Mark) -> Commit:
-        done = await self._database.run(lambda connection: self._committing.fork(connection, parent, commit, child))
-        await self._remove(done.let_go)
-        return done.commit
+        return await self._threads.to_the_end(place())
 
     async def delete(self, session_id: str) -> bool:
         """Shreds the key, then rows and files that no other session needs. False: there was nothing."""

@@ -143,11 +143,10 @@ class Committing:
         if unknown := names - of_parent.keys():
             raise unknown_chunks(len(unknown))
         references: list[Reference] = []
-        if child.session_id == parent.session_id:
-            rows.leave_branch(connection, parent.session_id, commit.seq)
-        elif rows.session(connection, child.session_id) is not None:
+        is_itself = child.session_id == parent.session_id
+        if not is_itself and rows.session(connection, child.session_id) is not None:
             raise GatewayError("conflict", "the fork has checkpoints already; give it another id")
-        else:
+        if not is_itself:
             own = self._keys.make(connection, child)
             for each in of_parent.values():
                 chunk_key = key.chunk_key(each.name, each.chunk_id, each.wrapped)
@@ -155,7 +154,17 @@ class Committing:
             key = own
         held = Held.of(connection, child.session_id, names)
         forked, let_go = self._write(connection, key, child, manifest, names, commit.cell, held, references, 0)
+        if is_itself:
+            rows.leave_branch(connection, child.session_id, commit.seq, forked.seq)
         return Done(forked, let_go=let_go)
+
+    def restart(self, connection: Connection, before: Mark, after: Mark, empty: Arrival) -> Done:
+        """`empty` after cell 0 as the session's newest; no other checkpoint is part of the present branch any more."""
+        if replace(before, epoch=after.epoch) != after:
+            raise GatewayError("invalid", "a session begins again as itself")
+        done = self.commit(connection, after, empty, {}, 0)
+        rows.leave_branch(connection, after.session_id, 0, done.commit.seq)
+        return done
 
     def _shared(self, connection: Connection, addresses: Iterable[str]) -> dict[str, tuple[str, int, bytes]]:
         """By address: id, stored bytes and key of a chunk that some session of the organisation holds."""

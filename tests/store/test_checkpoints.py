@@ -153,6 +153,33 @@ async def test_a_session_goes_back_to_an_earlier_cell_in_a_new_epoch(store):
         await store.checkpoints.open(later, back, Anchor(6, "0" * 64))
 
 
+async def test_a_session_goes_back_to_nothing_in_a_new_epoch(store):
+    for cell in (2, 3):
+        await store.put(ALICE, cell, b"%d" % cell)
+    later, empty = replace(ALICE, epoch=1), manifest_of()
+    back = await store.checkpoints.restart(ALICE, later, empty)
+    assert (back.seq, back.cell, back.epoch) == (3, 0, 1)
+    assert await store.checkpoints.latest("ses_a") == back
+    assert [await store.checkpoints.at("ses_a", cell) for cell in (0, 2, 9)] == [back] * 3
+    assert await store.checkpoints.open(later, back, back.anchor) == empty
+    assert await store.checkpoints.restart(ALICE, later, empty) == back  # the caller did not learn that it was done
+    assert await store.checkpoints.at("ses_a", 9) == back
+    assert await store.checkpoints.at("ses_a", 9) == await store.put(later, 0) == back
+    again = await store.put(later, 1, b"2")
+    assert again.seq == 4 and await store.back(later, again, b"2")
+
+
+async def test_nothing_is_gone_back_to_in_another_session_and_no_chunk_is_named(store):
+    await store.put(ALICE, 2, b"2")
+    with pytest.raises(GatewayError, match="as itself"):
+        await store.checkpoints.restart(ALICE, replace(ALICE, session_id="ses_c"), manifest_of())
+    with pytest.raises(GatewayError, match="does not hold"):
+        await store.checkpoints.restart(ALICE, replace(ALICE, epoch=1), manifest_of(b"unknown"))
+    assert (await store.checkpoints.at("ses_a", 2)).seq == 1
+    first = await store.checkpoints.restart(BOB, replace(BOB, epoch=1), manifest_of())  # it had committed nothing
+    assert (first.seq, first.cell) == (1, 0)
+
+
 async def test_a_deleted_session_is_gone_from_every_file(store, noise):
     chunks = [b"small " * 50, noise()]
     await store.put(ALICE, 1, *chunks)
