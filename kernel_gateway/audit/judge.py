@@ -4,6 +4,7 @@ import re
 from urllib.parse import unquote
 
 from kernel_gateway.audit.names import Says, words
+from kernel_gateway.audit.shapes import is_opaque
 
 _PLACEHOLDER = re.compile(  # what stands where a secret was, or will be
     r"""[*•●#._?x-]{2,}$|\*|…|<[^<>]*>?$|&lt;
@@ -48,6 +49,7 @@ _PUBLIC = re.compile(
     r"(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|pk_(?:live|test)_|-----BEGIN (?:[A-Z ]*PUBLIC KEY|CERTIFICATE)"
     r"|SHA256:|MII[BC]Ij)"
 )
+_LONG_HEX = re.compile(r"(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)[0-9a-f]{32,}$", re.IGNORECASE)
 _DIGIT, _LETTER, _SIGN = re.compile(r"\d"), re.compile(r"[^\W\d_]"), re.compile(r"\w")
 _NUMBERS = ("password", "passwd", "passphrase", "passcode", "pin", "otp", "totp", "code", "codes", "pwd", "psk")
 _SPOKEN_CODE = re.compile(r"\d{4,10}$|\d{3}[ -]\d{3}$|[A-Za-z0-9]{4,6}-[A-Za-z0-9]{4,6}")
@@ -70,7 +72,7 @@ HARMLESS = words(
 
 def is_secret(value: str, name: str, means: Says, *, quoted: bool) -> bool:
     """Whether `value` can be a secret, under a name that means so."""
-    if means is Says.MAYBE and len(value) < 16:
+    if means is not Says.SECRET and len(value) < 16:
         return False
     if is_reference(value) or value.startswith((")", "]", "}", ",", ";")):  # what follows a closing quotation mark
         return False
@@ -88,11 +90,18 @@ def is_secret(value: str, name: str, means: Says, *, quoted: bool) -> bool:
         return False
     if means is Says.SECRET:
         return True
+    if means is Says.HINT:
+        return is_unwritten(value)
     if len(value) < 16 or not is_mixed(value) or _IDENTIFIER.match(value):
         return False
     if lower.endswith("key"):
         return " " not in value
     return "-" not in value or not _DIGEST.match(value)
+
+
+def is_unwritten(value: str) -> bool:
+    """Mixed as chance does, or hexadecimal of 128 bits and more; no UUID."""
+    return is_opaque(value.rstrip("=")) or _LONG_HEX.match(value) is not None
 
 
 def is_reference(value: str) -> bool:

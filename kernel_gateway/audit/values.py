@@ -23,6 +23,7 @@ from kernel_gateway.audit.spans import Span
 _ANCHORS = (
     *("pass", "pw", "secret", "token", "key", "auth", "cred", "sig", "cookie", "jwt", "hmac", "sas", "psk", "_pat"),
     *("code", "pin", "otp", "phrase", "mnemonic", "seed", "communit", "words", "sid", "session", "salt"),
+    *("pat=", 'pat"', "pat'", "pat:", "pat\\", "pat ", "pswd", "psswd", "pword", "pepper", "xprv"),
     *FOREIGN_WORDS,
 )
 # "api key", "recovery codes", "seed phrase": the word before says what it is
@@ -31,6 +32,8 @@ _SEPARATORS = (
     separators.BESIDE_VALUE,
     separators.ASSIGNED,
     separators.IN_PAIR,
+    separators.FALLBACK,
+    separators.MEASURED,
     separators.OPTION_BESIDE,
 )
 _OF_TWO_WORDS = words("key keys code codes phrase words seed pin community pat")
@@ -103,13 +106,22 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
         return None
     if _begins_element(text, start) and (tag := separators.IN_TAG.match(text, stop)):
         return judged(text, IN_MARKUP.match(text, tag.end()), name, means)
+    if (label := separators.LABELLED.match(text, stop)) is not None:
+        return _argument(text, label.end(), name, means)
     if (element := separators.IN_NEXT_ELEMENT.match(text, stop)) is not None:
-        return judged(text, IN_MARKUP.match(text, element.end()), name, means)
+        value = IN_MARKUP.match(text, element.end())
+        whole = (element["element"] or element["inner"] or "").lower() in separators.WHOLE
+        return judged(text, value, name, means) if whole or (value and " " not in value[0].strip()) else None
     for pattern in _SEPARATORS:
         if (separator := pattern.match(text, stop)) is not None:
             is_encoded = pattern is separators.ASSIGNED and separator["encoded"]
             return assigned(text, separator.end(), name, means, ENCODED if is_encoded else UNQUOTED)
-    if before.rstrip("\"'\\").endswith((" name=", " key=")):
+    if (ahead := _ahead(text, start, before, name, means)) is not None:
+        return ahead
+    if (before.endswith(".") or separators.SETTER.match(name)) and (call := separators.CALLED.match(text, stop)):
+        span = _argument(text, call.end(), name, means)
+        return span if span and (is_mixed(text[span.start : span.end]) or "pass" in name.lower()) else None
+    if before.rstrip("\"'\\").lower().endswith((" name=", " key=")):
         if (form := separators.IN_FORM.match(text, stop)) is not None:
             return judged(text, LINE.match(text, form.end()), name, means)
         if (element := separators.IN_ELEMENT.match(text, stop)) is not None:
@@ -132,6 +144,16 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
     if (separator := separators.IN_PROSE.match(text, stop)) is not None:
         return prose(text, separator, name, means)
     return None
+
+
+def _ahead(text: str, start: int, before: str, name: str, means: Says) -> Span | None:
+    """The value that stands before its name in the same object or element."""
+    if not before.endswith(("\"", "'", ":", "/", ".")):
+        return None
+    begin = max(start - 640, 0)
+    found = separators.VALUE_AHEAD.search(text[begin:start])
+    span = judged(found.string, found, name, means, "value") if found else None
+    return Span(begin + span.start, begin + span.end, span.label) if span else None
 
 
 def _argument(text: str, at: int, name: str, means: Says) -> Span | None:
