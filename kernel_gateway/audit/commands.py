@@ -43,7 +43,7 @@ gem                                                                    --key
 nuget dotnet+nuget                                                     -k -p
 bw                                                                     unlock
 eas expo fastlane                                                      -p
-schtasks at signtool                                                   /rp /p
+schtasks signtool                                                      /rp /p
 snmpget snmpwalk snmpbulkwalk snmpset snmptable snmptrap               -c -A -X
 pgbouncer clickhouse-client clickhouse                                 --password
 vault+login vault+unseal+operator                                      -token
@@ -90,7 +90,7 @@ _RULES = Rules(
                     rf"{re.escape(echo)}(?:-[ne]{{1,2}} )?(?:'%s(?:\\n)?' |\"%s\""
                     rf" )?[\"']?(?:[\w.-]{{1,32}}:)?(?!\$)([^\s\"'|]{{4,4096}})[\"']?\s{{0,4}}\|\s{{0,4}}"
                     r"(?:sudo[ ](?!-S)|[\w./-]{1,32}[ ]){0,2}?(?:[^\n|]{0,120}?(?:-stdin\b|--with-token|secret"
-                    r" create|login"
+                    r" (?:create|put|set|add)|env add|login"
                     r"|passwd)|sudo -S|chpasswd|smbpasswd|cryptsetup|base64)"
                 ),
                 "password",
@@ -100,7 +100,9 @@ _RULES = Rules(
         Rule("<<<", re.compile(r"(?<=token )<<< ?[\"']?(?!\$)([^\s\"']{8,4096})"), "token"),
         Rule(
             "<<<",
-            re.compile(r"(?<=[ ])<<<[ ]?[\"']?(?!\$)((?=\S{0,64}(?:\d|[A-Z]))[^\s\"']{6,4096})[\"']?(?=\s*(?:$|[;|&\n\\]))"),
+            re.compile(
+                r"(?<=[ ])<<<[ ]?[\"']?(?!\$)((?=\S{0,64}(?:\d|[A-Z]))[^\s\"']{6,4096})[\"']?(?=\s*(?:$|[;|&\n\\]))"
+            ),
             "password",
         ),
         # who, then the password, of any program: `-u name -p secret`; a number there is a port

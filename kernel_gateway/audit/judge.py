@@ -55,7 +55,7 @@ _NUMBERS = ("password", "passwd", "passphrase", "passcode", "pin", "otp", "totp"
 _SPOKEN_CODE = re.compile(r"\d{4,10}$|\d{3}[ -]\d{3}$|[A-Za-z0-9]{4,6}-[A-Za-z0-9]{4,6}")
 HARMLESS = words(
     """
-    a absent argument command flag option accepted an and any array at authentication authorization aws bad basic
+    a absent argument ask check command contact flag option accepted an and any array at authentication authorization aws bad basic
     bearer bool boolean bytes can
     cannot changed char column could default denied describe deprecated dict digest disabled does empty enabled endpoint
     error exists expected expired expires failed failure false field file filtered for format found from given has
@@ -93,6 +93,8 @@ def is_secret(value: str, name: str, means: Says, *, quoted: bool) -> bool:
     if means is Says.HINT:
         return is_unwritten(value)
     if len(value) < 16 or not is_mixed(value) or _IDENTIFIER.match(value):
+        return False
+    if lower.endswith("id") and "/" in value:  # where a store keeps it
         return False
     if lower.endswith("key"):
         return " " not in value

@@ -25,9 +25,7 @@ _RULES = Rules(
             Rule(word, _OF_USER, "password")
             for word in ("creds", "credentials", "login", "log in", "sign in", "account", "user/", "username/")
         ),
-        Rule(
-            "your ", re.compile(rf"your (?:\w{{1,16}} ){{0,3}}(?:code|pin|otp)(?: is)?:? ?{_CODE}", re.I), "code"
-        ),
+        Rule("your ", re.compile(rf"your (?:\w{{1,16}} ){{0,3}}(?:code|pin|otp)(?: is)?:? ?{_CODE}", re.I), "code"),
         Rule(
             " is your ",
             re.compile(rf"(?<=\d) is your (?:\w{{1,16}} ){{0,2}}{_MEANT}", re.I),

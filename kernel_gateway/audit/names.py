@@ -55,6 +55,7 @@ _SECRET_AFTER = {
     "pin": words("card device door login phone sim user"),
     "hash": words("password passwd pwd"),
 }
+_ANIMALS = words("donkey hockey jockey monkey turkey whiskey")  # end as keys do, and are none
 _PLAIN_PASSES = words("bypass compass encompass overpass surpass trespass underpass")
 _PLAIN_PINS = words(
     "board button cs data dc echo enable gpio input irq led miso mosi output relay reset sck scl sda sensor tx rx"
@@ -185,8 +186,15 @@ def _says(before: list[str], last: str) -> Says:
         return Says.SECRET if prior in _SECRET_AFTER[last] else Says.NOTHING
     if last.endswith("token") and prior in _PLAIN_TOKENS:
         return Says.NOTHING
-    if last in _SECRET or last.endswith(_SECRET_ENDINGS) or last in ("rootpw", "adminpw", "bindpw", "dbpw") or (last.endswith("pass") and last not in _PLAIN_PASSES):
+    if (
+        last in _SECRET
+        or last.endswith(_SECRET_ENDINGS)
+        or last in ("rootpw", "adminpw", "bindpw", "dbpw")
+        or (last.endswith("pass") and last not in _PLAIN_PASSES)
+    ):
         return Says.SECRET
+    if last in _ANIMALS:
+        return Says.NOTHING
     if last.endswith("key") and (of := last.removesuffix("key") or prior):
         if of in _PLAIN_KEYS or (of == "primary" and len(before) == 1):
             return Says.NOTHING

@@ -47,7 +47,12 @@ def find(text: str) -> Iterator[Span]:
     if "//" not in text and "%2" not in text and "\\/" not in text:
         return
     for url in _URL.finditer(text):
-        host = words(re.sub(r"[.:@-]", " ", url["host"].lower()) + (" rtmp" if url[0].startswith("rtmp") else "") + " " + url["host"].split(".")[0].lower())
+        host = words(
+            re.sub(r"[.:@-]", " ", url["host"].lower())
+            + (" rtmp" if url[0].startswith("rtmp") else "")
+            + " "
+            + url["host"].split(".")[0].lower()
+        )
         since = 0 if not host.isdisjoint(_HOSTS) else None  # how many segments ago it was said
         before = ""
         for segment in _SEGMENT.finditer(text, *url.span("path")):

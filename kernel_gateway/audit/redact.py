@@ -8,7 +8,20 @@ identifiers stay readable; and `Redactor` also removes exact values that this pr
 import re
 from collections.abc import Iterable, Iterator
 
-from kernel_gateway.audit import calls, columns, commands, grids, headers, links, logins, paths, protocols, shapes, tokens, values
+from kernel_gateway.audit import (
+    calls,
+    columns,
+    commands,
+    grids,
+    headers,
+    links,
+    logins,
+    paths,
+    protocols,
+    shapes,
+    tokens,
+    values,
+)
 from kernel_gateway.audit.known import KnownValues
 from kernel_gateway.audit.layers import inside_base64, inside_percent
 from kernel_gateway.audit.spans import Span, lowered, replace

@@ -51,5 +51,5 @@ _DISCORD = re.compile(r"[MNO](?<![\w.-].)[A-Za-z0-9_-]{23,27}\.[\w-]{6}\.[\w-]{2
 
 def find(text: str, lower: str) -> Iterator[Span]:
     yield from _RULES.find(text, lower)
-    for match in _DISCORD.finditer(text):
+    for match in _DISCORD.finditer(text) if text.count(".") > 1 else ():
         yield Span(*match.span(), "discord")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from kernel_gateway.audit import separators
-from kernel_gateway.audit.judge import is_mixed
+from kernel_gateway.audit.judge import is_identifier, is_mixed, is_unwritten
 from kernel_gateway.audit.literals import (
     ENCODED,
     IN_MARKUP,
@@ -18,7 +18,7 @@ from kernel_gateway.audit.literals import (
     unquoted,
 )
 from kernel_gateway.audit.names import FOREIGN, FOREIGN_WORDS, Says, in_english, says, words
-from kernel_gateway.audit.spans import Span
+from kernel_gateway.audit.spans import Span, any_of, shortest
 
 _ANCHORS = (
     *("pass", "pw", "secret", "token", "key", "auth", "cred", "sig", "cookie", "jwt", "hmac", "sas", "psk", "_pat"),
@@ -26,6 +26,7 @@ _ANCHORS = (
     *("pat=", 'pat"', "pat'", "pat:", "pat\\", "pat ", "pswd", "psswd", "pword", "pepper", "xprv"),
     *FOREIGN_WORDS,
 )
+_ANCHOR = re.compile(any_of(sorted(shortest(_ANCHORS))))
 # "api key", "recovery codes", "seed phrase": the word before says what it is
 _SEPARATORS = (
     separators.DEFAULT,
@@ -46,16 +47,16 @@ _OPTION = re.compile(r"-[DP](?=[A-Za-z])")  # java -Dname=value, gradle -Pname=v
 
 
 def find(text: str, lower: str) -> Iterator[Span]:
-    for anchor in _ANCHORS:
-        at = lower.find(anchor)
-        while at >= 0:
-            stop = _name_end(text, at)
-            span = _at(text, lower, at, stop)
-            if span is not None:
-                yield span
-                if (changed := separators.CHANGED.match(text, span.end)) is not None:
-                    yield Span(*changed.span("value"), span.label)
-            at = lower.find(anchor, max(span.end if span else 0, stop))
+    hit = _ANCHOR.search(lower)
+    while hit is not None:
+        at = hit.start()
+        stop = _name_end(text, at)
+        span = _at(text, lower, at, stop)
+        if span is not None:
+            yield span
+            if (changed := separators.CHANGED.match(text, span.end)) is not None:
+                yield Span(*changed.span("value"), span.label)
+        hit = _ANCHOR.search(lower, max(span.end if span else 0, stop, at + 1))
 
 
 def _name_end(text: str, at: int) -> int:
@@ -100,6 +101,8 @@ def _begins_element(text: str, start: int) -> bool:
 
 def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | None:
     before = text[max(start - 80, 0) : start]
+    if before.endswith("/") and means is not Says.SECRET and separators.TAG.match(text, stop):
+        return None
     if before.endswith(":") and separators.RESOURCE.search(before):
         return None
     if name == "PASS" and text[stop : stop + 2].lstrip(":").startswith(" "):  # a test that passed
@@ -120,7 +123,7 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
             return assigned(text, separator.end(), name, means, ENCODED if is_encoded else UNQUOTED)
     if (ahead := _ahead(text, start, before, name, means)) is not None:
         return ahead
-    if (before.endswith(".") or separators.SETTER.match(name)) and (call := separators.CALLED.match(text, stop)):
+    if ("." in name or separators.SETTER.match(name)) and (call := separators.CALLED.match(text, stop)):
         span = _argument(text, call.end(), name, means)
         return span if span and (is_mixed(text[span.start : span.end]) or "pass" in name.lower()) else None
     if before.rstrip("\"'\\").lower().endswith((" name=", " key=")):
@@ -134,6 +137,8 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
         return _argument(text, separator.end(), name, means)
     if separators.SETTING.search(before) and (separator := separators.AFTER_SETTING.match(text, stop)):
         return _argument(text, separator.end(), name, means)
+    if means is Says.SECRET and (below := separators.BELOW.match(text, stop)) and _is_alone(below["value"], name):
+        return judged(text, below, name, means, "value")
     if (cell := _cell(text, before, stop, name, means)) is not None:
         return cell
     if name.lower().endswith(("secrets", "passwords")):  # of many, none is told in prose
@@ -148,9 +153,13 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
     return None
 
 
+def _is_alone(value: str, name: str) -> bool:
+    return is_unwritten(value) or ("pass" in name and len(value) >= 10 and is_mixed(value) and not is_identifier(value))
+
+
 def _ahead(text: str, start: int, before: str, name: str, means: Says) -> Span | None:
     """The value that stands before its name in the same object or element."""
-    if not before.endswith(("\"", "'", ":", "/", ".")):
+    if not before.endswith(('"', "'", ":", "/", ".")):
         return None
     begin = max(start - 640, 0)
     found = separators.VALUE_AHEAD.search(text[begin:start])
