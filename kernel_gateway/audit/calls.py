@@ -8,7 +8,8 @@ from kernel_gateway.audit.spans import QUOTE, Rule, Rules, Span
 
 # which argument, then what is called, in lower case: the end of its name
 _CALLS = """
-1   fernet keycredential tokencredential secretkeyspec hmac.new hmacsha256 hmacsha512 securerandomkey auth.token sethmackey
+1   fernet keycredential tokencredential secretkeyspec hmac.new hmacsha256 hmacsha512 securerandomkey auth.token
+1   sethmackey
 1   createsecretkey newhmac secretbox keyauth tokenauth authenticationtoken
 2   .login basicauth digestauth proxyauth basic_auth networkcredential passwordcredentials passwordcredential
 2   passwordauthentication createhmac jwt.encode jwt.sign jwt.verify jwt.decode credentialsprovider awscredentials

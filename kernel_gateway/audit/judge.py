@@ -55,7 +55,8 @@ _NUMBERS = ("password", "passwd", "passphrase", "passcode", "pin", "otp", "totp"
 _SPOKEN_CODE = re.compile(r"\d{4,10}$|\d{3}[ -]\d{3}$|[A-Za-z0-9]{4,6}-[A-Za-z0-9]{4,6}")
 HARMLESS = words(
     """
-    a absent argument ask check command contact flag option accepted an and any array at authentication authorization aws bad basic
+    a absent argument ask check command contact flag option accepted an and any array at authentication authorization
+    aws bad basic
     bearer bool boolean bytes can
     cannot changed char column could default denied describe deprecated dict digest disabled does empty enabled endpoint
     error exists expected expired expires failed failure false field file filtered for format found from given has

@@ -62,8 +62,10 @@ _DESCRIBES = re.compile(
 )
 _DESCRIPTIONS = words(
     """
-    admin anyone blank bcrypt broken clear client clients common compromise complex configuration console correct crypt database
-    default different easy either email environment every everyone exist fetch files fine global good guess here itself keychain ldap
+    admin anyone blank bcrypt broken clear client clients common compromise complex configuration console correct
+    crypt database
+    default different easy either email environment every everyone exist fetch files fine global good guess here
+    itself keychain ldap
     login logs longer match memory needed nobody nothing okay others output permit placeholder plain plaintext prompt
     public ready rotate safe same screen secrets secure server short simple sixteen skip someone something stale
     stdin stdout strength system team tests there trivial twelve unchanged under unlock unsafe users valid

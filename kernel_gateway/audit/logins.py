@@ -1,4 +1,4 @@
-"""Secrets beside the name of who they are for, and codes that are read to somebody: `creds: bob / ...`, OTP messages."""
+"""Secrets beside the name of who they are for, and codes that are sent to somebody: `creds: bob / ...`."""
 
 import re
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ _RULES = Rules(
             "code",
         ),
         # what the server of a chat or of mail is told
-        Rule("identify ", re.compile(rf"IDENTIFY (?:[\w-]{{1,32}} )?(?!\[redacted)([^\s\"']{{6,128}})"), "password"),
+        Rule("identify ", re.compile(r"IDENTIFY (?:[\w-]{1,32} )?(?!\[redacted)([^\s\"']{6,128})"), "password"),
         Rule(
             "login ",
             re.compile(r"LOGIN \"[^\"\s]{1,64}\" \"([^\"\n]{4,128})\""),

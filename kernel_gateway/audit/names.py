@@ -28,8 +28,10 @@ _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # parts after the one that matters: SECRET_KEY_BASE, password2, token_v2, API_KEY_PROD
 _TRAILING = words(
     """
-    admin again b backup base base64 confirm confirmation confirmed current data db default dev enc encoded encrypted env header
-    hex input internal literal live main master new old pem plain plaintext prev previous primary prod production qa raw readonly replica ro root rw
+    admin again b backup base base64 confirm confirmation confirmed current data db default dev enc encoded encrypted
+    env header
+    hex input internal literal live main master new old pem plain plaintext prev previous primary prod production qa
+    raw readonly replica ro root rw
     sandbox secondary staging str string test text v val value
     """
 )
@@ -83,9 +85,11 @@ _HINTS = words("access bearer keytab kek dek pat refresh private session")
 # what tells something about a secret, and no secret itself
 _ABOUT = words(
     """
-    age algorithm alg arn at audience auth backend bucket by cache cert change changed class cleanup client cls column config
+    age algorithm alg arn at audience auth backend bucket by cache cert change changed class cleanup client cls
+    column config
     count counter created date day days digest dir duration enabled endpoint error event exp expires expiry expiration
-    field file filter fingerprint flow format generator group handler hash hasher header hint hours id identifier ids idx
+    field file filter fingerprint flow format generator group handler hash hasher header hint hours id identifier ids
+    idx
     index info interval issuer kid kind label lang last length level lifetime limit link list location log manager max
     mechanism message metadata method min minutes mode model module name namespace names number owner page path pattern
     pipeline plugin policy pool position prefix provider public range rate ref reference region regex request required

@@ -14,12 +14,17 @@ ASSIGNED = re.compile(
     rf"(?:[ ]{{1,8}}REG_(?:EXPAND_)?SZ(?=[ ])|[ ](?:As[ ])?[Ss]tring[ ]=|\{{[ ]?get;[^}}\n]{{0,40}}\}}{SPACE}="
     rf"|:{SPACE}{_TYPE}{SPACE}=(?={SPACE}[(\"'`\[]|[ ]\w)|:STRING=|"
     r"(?P<encoded>%(?:25)?3[AaDd]|%(?:25)?5[Dd]%(?:25)?3[Dd])|"
-    rf"[ ](?i:like|to|eq|equals)[ ](?=[\"'])|[ ]<-[ ]?(?=[\"'])|[ ]\.[ ](?=\")|[ ]\.{{4,60}}[ ](?=[^\s.])|=3D|[=]>|:=|\?=|={{1,3}}|::?|[\uff1a\uff1d]|\\u003[dD]"
-    rf"|&\#61;){_MARKS}{SPACE}(?:!(?!(?:Ref|Sub|GetAtt|vault|ImportValue|secret|env|Join|include)\b)!?[\w-]{{1,24}}[ ])?(?:&[\w-]{{1,24}}[ ])?(?:Str\((?=[^\"'()\s]{{6,}}\)))?"
+    rf"[ ](?i:like|to|eq|equals)[ ](?=[\"'])|[ ]<-[ ]?(?=[\"'])"
+    rf"|[ ]\.[ ](?=\")|[ ]\.{{4,60}}[ ](?=[^\s.])|=3D|[=]>|:=|\?=|={{1,3}}"
+    rf"|::?|[\uff1a\uff1d]|\\u003[dD]"
+    rf"|&\#61;){_MARKS}{SPACE}"
+    rf"(?:!(?!(?:Ref|Sub|GetAtt|vault|ImportValue|secret|env|Join|include)\b)!?[\w-]{{1,24}}[ ])?"
+    rf"(?:&[\w-]{{1,24}}[ ])?(?:Str\((?=[^\"'()\s]{{6,}}\)))?"
     r"(?:\n?[ ]{0,16}string\(\d{1,5}\)[ ](?=\"))?(?:(?:Some|Ok|Just|ConvertTo-SecureString"
     r"|(?:[\w.]{1,24}\.)?Secret(?:Str|String|Bytes)?(?:::new)?|String(?:::from)?"
     r"|bytes|str|sensitive|(?i:crypt|password|md5|sha1|sha256|sha2|encrypt|nonsensitive|encode|token|key)|[\w.]{0,24}b64decode|base64encode|(?:[\w.]{1,24}\.)?from(?:hex|_hex|String)"
-    r"|Buffer\.from|new[ ]\w{1,32}|\w{1,24}(?:Credential|Password|Token|Key|Secret))[ (]{1,2}(?=[b]?[\"'`])|<<(?=\")|[NE](?=')|\[\[(?=[^\[\]\s]{6,256}\]\])"
+    r"|Buffer\.from|new[ ]\w{1,32}|\w{1,24}(?:Credential|Password|Token|Key|Secret))[ (]{1,2}(?=[b]?[\"'`])"
+    r"|<<(?=\")|[NE](?=')|\[\[(?=[^\[\]\s]{6,256}\]\])"
     r"|q{1,2}[(\[{|/](?=[^\s()\[\]{}|/]{6,256}[)\]}|/]))?"
 )
 # arn:aws:secretsmanager:...:secret:name
@@ -81,7 +86,8 @@ VALUE_BEFORE = re.compile(
 )
 # A parameter of a template: name, its type, its default
 DEFAULT = re.compile(
-    rf"{QUOTE}?{SPACE}(?:[:=]{SPACE}\{{?|\{{)(?:\r?\n[ \t]{{1,32}}{QUOTE}?(?:Type|Description|NoEcho|type|description|sensitive)"
+    rf"{QUOTE}?{SPACE}(?:[:=]{SPACE}\{{?|\{{)"
+    rf"(?:\r?\n[ \t]{{1,32}}{QUOTE}?(?:Type|Description|NoEcho|type|description|sensitive)"
     rf"{QUOTE}?{SPACE}[:=][^\n]{{0,200}}){{0,4}}"
     rf"\r?\n[ \t]{{1,32}}{QUOTE}?(?i:default|value){QUOTE}?{SPACE}[:=]{SPACE}"
 )
@@ -111,8 +117,10 @@ NAMESPACE = re.compile(r"(?:<|&lt;)[\w.-]{1,32}:$")
 AFTER_FLAG = re.compile(r"(?:[ \t]{1,16}|\x00|\\x00|\\u0000)(?:\\\r?\n[ \t]{1,16}|\\\\n[ \t]{1,16})?(?!-)")
 IN_PROSE = re.compile(
     rf"{QUOTE}?[ \t]{{1,4}}(?:[|\u2502][ \t]{{1,8}})?"
-    rf"(?P<copula>(?i:for|in|on|of)[ ][^\s:=]{{1,64}}[ ]{{0,4}}(?:[:=]|is(?=[ ]))[ ]{{0,4}}|(?i:->|[-\u2013\u2014\u2192]|(?:(?:is|was|be|been|has|have|now)[ ]){{0,3}}"
-    rf"(?:(?:re)?set|changed|updated|rotated|initiali[sz]ed)[ ](?:to|from)|is[ ]now|with[ ]value|is|was|to|as|be|of|value"
+    rf"(?P<copula>(?i:for|in|on|of)[ ][^\s:=]{{1,64}}[ ]{{0,4}}(?:[:=]|is(?=[ ]))[ ]{{0,4}}"
+    rf"|(?i:->|[-\u2013\u2014\u2192]|(?:(?:is|was|be|been|has|have|now)[ ]){{0,3}}"
+    rf"(?:(?:re)?set|changed|updated|rotated|initiali[sz]ed)[ ](?:to|from)|is[ ]now|with[ ]value"
+    rf"|is|was|to|as|be|of|value"
     rf"|provided|supplied|given|(?:expected[ ]\d{{1,4}}[ ]\w{{1,12}},[ ])?got)[ \t]{{0,4}}:?[ \t]{{1,4}}"
     rf")?"
 )
