@@ -19,7 +19,10 @@ _CALLS = """
 3   mysqldb.connect mysql.connector.connect pg_connect oci_connect odbc_connect sqlsrv_connect imap_open
 """
 _ARGUMENT = rf"(?:[bru]{{0,2}}{QUOTE}[^\"'`\\\n]{{0,128}}{QUOTE}|[\w.$>:\[\]-]{{1,64}}(?:\([^()\n]{{0,64}}\))?)"
-_PLAIN = re.compile(r"(?i:h?s\d{3}|sha-?\d{1,3}|md5|utf-?8|aes\S*|[\w.+-]+@[\w.-]+|https?:.*)$|[a-z]+(?:[ _].*)?[:?]?$")
+_PLAIN = re.compile(
+    r"(?i:h?s\d{3}|sha-?\d{1,3}|md5|utf-?8|aes\S*"
+    r"|[\w.+-]+@[\w.-]+|https?:.*)$|[A-Z]?[a-z]{1,8}$|[a-z]+(?:[ _].*)?[:?]?$"
+)
 
 
 def _rules() -> Iterator[Rule]:

@@ -7,7 +7,7 @@ from kernel_gateway.audit.names import Says, words
 from kernel_gateway.audit.shapes import is_opaque
 
 _PLACEHOLDER = re.compile(  # what stands where a secret was, or will be
-    r"""[*•●#._?x-]{2,}$|\*|…|<[^<>]*>?$|&lt;
+    r"""[*•●#._?x-]{2,}$|\w{1,12}:\[redacted\b|\*|…|<[^<>]*>?$|&lt;
     |[\[(<*]{0,2}(?:redacted|masked|filtered|hidden|sensitive|removed|omitted|scrubbed|not[ _-]set|unset
         |secret[ ]value)\b
     |(?:your|insert|enter|replace|change|put|add|fill|todo|fixme|tbd|dummy|placeholder|example|sample|fake)

@@ -54,7 +54,7 @@ IN_MARKUP = re.compile(r"(?:(?!&lt;|\]\]>)[^<\n]){1,4096}")
 _HEX = re.compile(r"[0-9a-f]{16,}$")
 _LETTERS = re.compile(r"[A-Za-z]{5,32}(?:-[a-z]{3,16}){0,6}$")
 _INNER_CAPITAL = re.compile(r"[a-z]{3}[A-Z][a-z]{2}")
-_SAYS_WHAT = re.compile(r"(?i:.*\b(?:is|was|to)[ ]?:?\s*)$")
+_SAYS_WHAT = re.compile(r"(?i:.*\b(?:is|was|(?:set|changed|updated|rotated)[ ]to)[ ]?:?\s*)$")
 _ENDS = re.compile(r"[.,;!]?[ \t]{0,4}(?:\r?\n|\\n|[\"')]|$)")
 # what a sentence says about a password, and where it is not one
 _DESCRIBES = re.compile(
@@ -170,9 +170,10 @@ def _is_chosen(text: str, match: re.Match[str], value: str, *, copula: str, is_q
     """Whether words can be a password: `is velvetHarbour`, `"velvet-harbour-copper"`, `set to velvet` where it ends."""
     if not _LETTERS.match(value) or value.lower() in HARMLESS or is_reference(value) or is_code(value):
         return False
-    if _INNER_CAPITAL.search(value) or (value.count("-") > 1 and (copula or is_quoted)):
+    said = _SAYS_WHAT.match(copula) is not None
+    if (said or is_quoted) and (_INNER_CAPITAL.search(value) or value.count("-") > 1):
         return True
-    if not _SAYS_WHAT.match(copula) or _DESCRIBES.search(value) or value in _DESCRIPTIONS:
+    if not said or value.count("-") == 1 or _DESCRIBES.search(value) or value in _DESCRIPTIONS:
         return False
     return _ENDS.match(text, match.start() + len(value)) is not None
 

@@ -9,11 +9,11 @@ from kernel_gateway.audit.spans import QUOTE, Rule, Rules, Span
 # nothing that is a word: a digit among letters, a capital inside, or words with dashes
 _CHOSEN = (
     r"(?!\[redacted|\w+://)((?=[^\s\"'`]{0,40}(?:\d|[a-z][A-Z]|[!#$%^&*]|[a-z]-[a-z]{3,12}-[a-z]))"
-    r"(?=[^\s\"'`]{0,40}[A-Za-z])[^\s\"'`,;<>()]{6,128})"
+    r"(?=[^\s\"'`]{0,40}[a-z])[^\s\"'`,;<>()]{6,128})"
 )
 _USER = r"[\"'`]?[\w.@+-]{1,64}[\"'`]?"
 _OF_USER = re.compile(
-    rf"(?:creds|credentials|login|log[ ]?in|sign[ ]?in|account|user(?:name)?/pass(?:word)?)(?:[ ][a-z]{{1,12}}){{0,2}}"
+    rf"(?:creds|credentials|login|log[ ]?in|user(?:name)?/pass(?:word)?)(?:[ ][a-z]{{1,12}}){{0,2}}"
     rf"(?:[ ]?(?::|=|are|is|with|using))?[ ]{_USER}(?:[ ]?/[ ]?|:|[ ](?:and|with)[ ]|[ ]\|[ ]){QUOTE}?{_CHOSEN}",
     re.IGNORECASE,
 )
@@ -23,9 +23,18 @@ _RULES = Rules(
     [
         *(
             Rule(word, _OF_USER, "password")
-            for word in ("creds", "credentials", "login", "log in", "sign in", "account", "user/", "username/")
+            for word in ("creds", "credentials", "login", "log in", "user/", "username/")
         ),
-        Rule("your ", re.compile(rf"your (?:\w{{1,16}} ){{0,3}}(?:code|pin|otp)(?: is)?:? ?{_CODE}", re.I), "code"),
+        Rule(
+            "your ",
+            re.compile(
+                rf"your (?!(?:area|coupon|country|discount|error|exit|order"
+                rf"|post\w*|product|promo|status|tracking|zip)\b)"
+                rf"(?:\w{{1,16}} ){{0,3}}(?:code|pin|otp)(?: is)?:? ?{_CODE}",
+                re.I,
+            ),
+            "code",
+        ),
         Rule(
             " is your ",
             re.compile(rf"(?<=\d) is your (?:\w{{1,16}} ){{0,2}}{_MEANT}", re.I),

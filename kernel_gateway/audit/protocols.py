@@ -88,7 +88,7 @@ _RULES = Rules(
         Rule(  # of mail and file transfer
             "pass ",
             re.compile(
-                r"(?<![\w.-])PASS (?!Test|test|\[)((?=\S{0,64}(?:\d|[a-z][A-Z]|:))[^\s/.()\"']{6,128})"
+                r"(?<![\w.-])(?<![\w.-] )PASS (?!Test|test|\[)((?=\S{0,64}(?:\d|[a-z][A-Z]|:))[^\s/.()\"']{6,128})"
                 r"(?=\s*(?:\\[rn]|$|[\r\n\"']))"
             ),
             "password",

@@ -117,7 +117,7 @@ NAMESPACE = re.compile(r"(?:<|&lt;)[\w.-]{1,32}:$")
 AFTER_FLAG = re.compile(r"(?:[ \t]{1,16}|\x00|\\x00|\\u0000)(?:\\\r?\n[ \t]{1,16}|\\\\n[ \t]{1,16})?(?!-)")
 IN_PROSE = re.compile(
     rf"{QUOTE}?[ \t]{{1,4}}(?:[|\u2502][ \t]{{1,8}})?"
-    rf"(?P<copula>(?i:for|in|on|of)[ ][^\s:=]{{1,64}}[ ]{{0,4}}(?:[:=]|is(?=[ ]))[ ]{{0,4}}"
+    rf"(?P<copula>(?i:for)[ ][^\s:=]{{1,64}}[ ]{{0,4}}(?:[:=]|is(?=[ ]))[ ]{{0,4}}"
     rf"|(?i:->|[-\u2013\u2014\u2192]|(?:(?:is|was|be|been|has|have|now)[ ]){{0,3}}"
     rf"(?:(?:re)?set|changed|updated|rotated|initiali[sz]ed)[ ](?:to|from)|is[ ]now|with[ ]value"
     rf"|is|was|to|as|be|of|value"

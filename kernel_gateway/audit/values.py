@@ -43,6 +43,7 @@ _MAX_NAME_CHARACTERS = 80
 _NAME_END = re.compile(r"[A-Za-z0-9_.-]{0,40}")
 _FLAG = re.compile(r"--|-(?!p)|-pass")  # -psecret is a value of mysql
 _WORDS_BEFORE = re.compile(r"(?:[a-z0-9-]{1,16}[ ]){1,3}$")
+_PLAIN_WORD = re.compile(r"[A-Z]?[a-z]+\s*$")
 _OPTION = re.compile(r"-[DP](?=[A-Za-z])")  # java -Dname=value, gradle -Pname=value
 
 
@@ -110,12 +111,19 @@ def _value(text: str, start: int, stop: int, name: str, means: Says) -> Span | N
     if before.endswith("${") and text.startswith((":?", ":+"), stop):  # what a shell says where it is not set
         return None
     if _begins_element(text, start) and (tag := separators.IN_TAG.match(text, stop)):
+        if text.startswith(("'", '"', "`"), tag.end()):  # "<password>": stands where one will be
+            return None
         return judged(text, IN_MARKUP.match(text, tag.end()), name, means)
     if (label := separators.LABELLED.match(text, stop)) is not None:
         return _argument(text, label.end(), name, means)
     if (element := separators.IN_NEXT_ELEMENT.match(text, stop)) is not None:
         value = IN_MARKUP.match(text, element.end())
-        whole = (element["element"] or element["inner"] or "").lower() in separators.WHOLE
+        if value and element["element"] and _PLAIN_WORD.match(value[0]) and ":" not in text[stop : element.end()]:
+            return judged(text, value, name, means) if element["element"].lower() in separators.WHOLE else None
+        whole = (
+            not before.lower().endswith("th>")
+            and (element["element"] or element["inner"] or "").lower() in separators.WHOLE
+        )
         return judged(text, value, name, means) if whole or (value and " " not in value[0].strip()) else None
     for pattern in _SEPARATORS:
         if (separator := pattern.match(text, stop)) is not None:
