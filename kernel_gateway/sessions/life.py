@@ -25,7 +25,7 @@ class Life:
     often it lost some of its state. `lineage` is shared by all that were forked from one another; `parent` and
     `parent_cell` say from where. `pending` are the cells after the last commit. `used` is what its account counted.
 
-    `going_back_to` is the cell to which it is just going back; `trying` what a kernel was given that may end it.
+    `going_back_to` is the cell to which it is just going back; `ended` what kernels were given that ended them.
 
     `is_fresh`: what its kernel loads first must share nothing with its siblings, such as the state of random numbers.
     """
@@ -42,7 +42,7 @@ class Life:
     last_cell_id: str = ""
     is_fresh: bool = False
     going_back_to: int = 0
-    trying: str = ""
+    ended: list[str] = field(default_factory=list)
     pending: list[Ran] = field(default_factory=list)
     calls: int = 0
     writes: int = 0

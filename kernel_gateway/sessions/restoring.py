@@ -14,6 +14,7 @@ from kernel_gateway.sessions.sources import Source
 from kernel_gateway.store.commits import Mark
 
 _IN_A_MESSAGE_BYTES = 1024 * 1024  # beyond it the memory file costs less
+_LOAD = "load"
 _PASSING = ("kernel_died", "busy", "limited", "disabled", "deadline")
 _RAN_TO_ITS_END = ("ok", "error")
 
@@ -43,7 +44,7 @@ class Restoring:
         try:
             if (found := await self._newest()) is not None:
                 committed, manifest = found
-                await self._once("load", lambda: self._fill(kernel, manifest, news), news, "all variables")
+                await self._once(kernel, _LOAD, lambda: self._fill(kernel, manifest, news), news, "all variables")
         except GatewayError as error:
             if error.code in _PASSING:
                 raise
@@ -54,14 +55,19 @@ class Restoring:
         await kernel.load({"count": self._life.cells + 1})
         return committed, news
 
-    async def _once(self, what: str, attempt: Callable[[], Awaitable[None]], news: News, lost: str) -> None:
-        """What has ended a kernel is not given to the next one."""
-        if self._life.trying == what:
+    async def _once(
+        self, kernel: Kernel, what: str, attempt: Callable[[], Awaitable[None]], news: News, lost: str
+    ) -> None:
+        """What has ended a kernel is not given to the next one; variables have a second try."""
+        if self._life.ended.count(what) >= (2 if what == _LOAD else 1):
             news.lost.append(f"{lost}: to bring that back ended the kernel")
-        else:
-            self._life.trying = what
+            return
+        try:
             await attempt()
-        self._life.trying = ""
+        except GatewayError as error:
+            if error.code == "kernel_died" and not kernel.was_stopped:
+                self._life.ended.append(what)
+            raise
 
     async def _newest(self) -> tuple[int, Manifest] | None:
         """The newest commit of a cell that was answered; None where there is none.
@@ -140,7 +146,7 @@ class Restoring:
                 why = f"over {ran.timeout_seconds:.1f} s" if status == "timeout" else f"`{status}`"
                 news.lost.append(f"what cell {ran.number} changed: run again it ended with {why}")
 
-        await self._once(f"cell {ran.number}", run, news, f"what cell {ran.number} changed")
+        await self._once(kernel, f"cell {ran.number}", run, news, f"what cell {ran.number} changed")
 
     async def _message(self, manifest: bytes, layout: Layout) -> bytes:
         body = bytearray(layout.size)

@@ -142,6 +142,7 @@ class Saving:
         )
         await self._flush()
         self.committed = cell
+        life.ended.clear()
         last = [each for each in life.pending if each.number == cell]
         life.pending = [each for each in life.pending if each.number > cell]
         if last and not any(unit.lost and cell in unit.cells for unit in manifest.units):  # else it may run again
