@@ -1,5 +1,6 @@
 """Sessions come, rest and go. Whatever becomes of one is written down."""
 
+import asyncio
 from typing import Any
 
 from kernel_gateway.approvals.queue import Queue
@@ -59,11 +60,13 @@ class Tenancy:
 
     async def leave(self) -> None:
         """The gateway ends. Sessions that ran a cell are there for the next one."""
-        for session in self._places:
-            if self._services.durable is None or not session.cells:
-                await self.end(session, "shutdown")
-            else:
-                await self.rest(session, "shutdown")
+        await asyncio.gather(*map(self._leave, self._places))
+
+    async def _leave(self, session: Session) -> None:
+        if self._services.durable is None or not session.cells:
+            await self.end(session, "shutdown")
+        else:
+            await self.rest(session, "shutdown")
 
     def open(self, principal: Principal, reason: str = "execute", services: Services | None = None) -> Session:
         """Raises GatewayError limited."""
