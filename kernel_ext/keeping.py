@@ -133,7 +133,7 @@ class Keeper:
         if head["adopt"]:
             self._cell = manifest["cell"]
             self._saver.adopt(manifest)
-        return lost
+        return {name: why for name, why in lost.items() if name not in head["keep"] or name not in namespace}
 
     def _hidden(self) -> set[str]:
         """What IPython and the client put there, unless a cell has taken the name."""

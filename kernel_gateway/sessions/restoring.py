@@ -1,23 +1,16 @@
 """Gives a fresh kernel what a session's last one held: the newest commit, then the cells after it, run once more."""
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.sessions.durable import Durable
-from kernel_gateway.sessions.life import Life, Ran
-from kernel_gateway.sessions.manifest import Layout, Manifest, told
+from kernel_gateway.sessions.life import RAN_TO_ITS_END, Life, Ran
+from kernel_gateway.sessions.loading import Loading
+from kernel_gateway.sessions.manifest import Manifest, told
+from kernel_gateway.sessions.rebuilding import Rebuilding, Rerun
 from kernel_gateway.sessions.sources import Source
-from kernel_gateway.store.commits import Mark
-
-_IN_A_MESSAGE_BYTES = 1024 * 1024  # beyond it the memory file costs less
-_RAN_TO_ITS_END = ("ok", "error")
-
-Rerun = Callable[[Ran, Source, bytes], Awaitable[str]]
-"""Runs a cell again with what its calls were answered with, and says how it ended this time."""
 
 
 @dataclass(slots=True)
@@ -30,8 +23,10 @@ class News:
 
 
 class Restoring:
-    def __init__(self, session_id: str, life: Life, durable: Durable) -> None:
-        self._session_id, self._life, self._durable = session_id, life, durable
+    """`rebuilds`: whether cells are run again for what could not be pickled."""
+
+    def __init__(self, session_id: str, life: Life, durable: Durable, *, rebuilds: bool = True) -> None:
+        self._session_id, self._life, self._durable, self._rebuilds = session_id, life, durable, rebuilds
 
     def __repr__(self) -> str:
         return f"<Restoring {self._session_id}>"
@@ -43,7 +38,7 @@ class Restoring:
         try:
             if (found := await self._newest()) is not None:
                 committed, manifest = found
-                news.lost += await self._fill(kernel, manifest)
+                news.lost += await self._fill(kernel, manifest, rerun, news)
         except GatewayError as error:
             if error.code == "kernel_died":
                 raise
@@ -65,32 +60,21 @@ class Restoring:
         commit = await self._durable.checkpoints.latest(self._session_id)
         if commit is None:
             raise GatewayError("internal", "what was committed is gone; start again")
-        raw = await self._durable.checkpoints.open(self._mark(), commit, anchor)
+        raw = await self._durable.checkpoints.open(self._durable.mark(self._session_id, self._life), commit, anchor)
         return commit.cell, Manifest.read(raw)
 
-    async def _fill(self, kernel: Kernel, manifest: Manifest) -> list[str]:
+    async def _fill(self, kernel: Kernel, manifest: Manifest, rerun: Rerun, news: News) -> list[str]:
         """Its variables, into the kernel. Returns what is missing."""
         if self._life.is_fresh:
             manifest = manifest.without_hidden()
-        raw = manifest.written()
-        layout = Layout.of(manifest, len(raw))
-        head = {
-            "manifest": len(raw),
-            "count": manifest.cell + 1,
-            "units": layout.units,
-            "keep": [],
-            "size": 0,
-            "adopt": True,
-        }
-        if layout.size <= _IN_A_MESSAGE_BYTES:
-            lost = await kernel.load(head, await self._message(raw, layout))
-        else:
-            with kernel.memory.filling(layout.size) as file:
-                os.pwrite(file, raw, 0)
-                await self._durable.checkpoints.read_into(self._mark(), layout.places, file)
-            lost = await kernel.load({**head, "size": layout.size})
+        loading = Loading(self._session_id, self._life, self._durable)
+        rebuilding = Rebuilding(self._session_id, self._life, self._durable, loading)
+        made = await rebuilding.make(kernel, manifest, rerun, self._rebuilds)
+        news.rerun += made.cells
+        known = {name: why for name, why in manifest.lost().items() if name not in made.names}
+        lost = known | await loading.last(kernel, manifest, made.names) | made.lost
         files = [f"{manifest.files} files of the working folder: they go with their kernel"] if manifest.files else []
-        return [*told({**manifest.lost(), **lost}), *files]
+        return [*told(lost), *files]
 
     async def _rerun(self, kernel: Kernel, rerun: Rerun, news: News) -> None:
         """The cells that were answered and not committed, in their order, within the time for it."""
@@ -110,7 +94,7 @@ class Restoring:
             news.lost.append(f"what {_cells(left or pending)} changed: {why}")
 
     async def _rerun_one(self, kernel: Kernel, ran: Ran, source: Source | None, rerun: Rerun, news: News) -> None:
-        if source is None or ran.status not in _RAN_TO_ITS_END:
+        if source is None or ran.status not in RAN_TO_ITS_END:
             why = "its text is not kept" if source is None else f"it did not run to its end ({ran.status})"
             news.lost.append(f"what cell {ran.number} changed: {why}")
             return
@@ -119,19 +103,6 @@ class Restoring:
         news.rerun.append(ran.number)
         if status != ran.status:
             news.lost.append(f"what cell {ran.number} changed: it ended with `{status}` when it was run again")
-
-    async def _message(self, manifest: bytes, layout: Layout) -> bytes:
-        body = bytearray(layout.size)
-        body[: len(manifest)] = manifest
-        chunks = await self._durable.checkpoints.read(self._mark(), [name for name, _ in layout.places])
-        for (_, at), chunk in zip(layout.places, chunks, strict=True):
-            body[at : at + len(chunk)] = chunk
-        if len(body) != layout.size:
-            raise GatewayError("internal", "its manifest and its chunks do not agree")
-        return bytes(body)
-
-    def _mark(self) -> Mark:
-        return self._durable.mark(self._session_id, self._life)
 
 
 def _cells(pending: list[Ran]) -> str:

@@ -33,6 +33,7 @@ class Seat:
         self.began_at = 1
         self.news = News()
         self.halted = ""
+        self._rebuilds = True
         self._cell: Cell | None = None
         self._stop: Stop | None = None
         self._requests: set[asyncio.Future[Message]] = set()
@@ -144,12 +145,17 @@ class Seat:
         assert durable is not None
 
         async def rerun(ran: Ran, source: Source, answers: bytes) -> str:
-            cell = Cell(principal, self._session_id, ran.number, ran.cell_id, recorded=Recorded(answers))
+            recorded = Recorded(answers)
+            cell = Cell(principal, self._session_id, ran.number, ran.cell_id, recorded=recorded)
             never: Stop = asyncio.get_running_loop().create_future()
-            return (await self.run(kernel, cell, source.code, ran.timeout_seconds, never)).status
+            status = (await self.run(kernel, cell, source.code, ran.timeout_seconds, never)).status
+            return "not_available" if recorded.is_short else status
 
-        restoring = Restoring(self._session_id, self._life, durable)
-        saving.committed, self.news = await restoring.restore(kernel, rerun)
+        restoring = Restoring(self._session_id, self._life, durable, rebuilds=self._rebuilds)
+        try:
+            saving.committed, self.news = await restoring.restore(kernel, rerun)
+        finally:
+            self._rebuilds = not kernel.died.done()  # should it have ended the kernel, the next one is spared it
         self._life.is_fresh = False
         self._life.losses += bool(self.news.lost)
         owner = self._life.owner
