@@ -51,6 +51,17 @@ async def test_what_could_be_pickled_is_the_committed_one_and_not_what_the_cells
     assert (again.result, again.rerun) == ("([1, 2, 3, 4], 5, 1)", (2,))
 
 
+async def test_one_that_runs_over_data_that_changed_afterwards_goes_on_with_the_old_and_says_so(make):
+    app = await make()
+    session_id = await killed(
+        app, "data = {'numbers': [1, 2]}; n = 1", "g = iter(x for x in data['numbers'])", "data['numbers'].append(3)"
+    )
+    again = await cell(app, "list(g), data, n", session_id)
+    assert (again.result, again.rerun) == ("([1, 2], {'numbers': [1, 2, 3]}, 1)", (2,))
+    (told,) = again.lost
+    assert told.startswith("`g`: no longer shares `data`; it was made again, over what they were then")
+
+
 async def test_a_database_in_memory_that_three_cells_filled_is_full_again(make):
     app = await make()
     session_id = await killed(
@@ -210,7 +221,7 @@ async def test_in_a_fork_it_is_made_again_and_the_parents_goes_on(make):
     app = await make()
     session = await after(app, "data = [1, 2, 3]", "g = (n for n in data)", "first = next(g)", "second = next(g)")
     child = await cell(app, "next(g), first", session.id, fork_from_cell=3)
-    assert (child.result, child.lost) == ("(2, 1)", ())
+    assert (child.result, child.rerun) == ("(2, 1)", (1, 2, 3))
     assert (await cell(app, "next(g)", session.id)).result == "3"
 
 
