@@ -1,7 +1,7 @@
 """Gives a fresh kernel what a session's last one held: the newest commit, then the cells after it, run once more."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel
@@ -83,9 +83,9 @@ class Restoring:
             return
         try:
             sources = await self._durable.sources.exact(self._session_id)
-            async with asyncio.timeout(settings.rerun_seconds):
-                for ran in pending:
-                    await self._rerun_one(kernel, ran, sources.get(ran.cell_id), rerun, news)
+            ends_at = asyncio.get_running_loop().time() + settings.rerun_seconds
+            for ran in pending:
+                await self._rerun_one(kernel, ran, sources.get(ran.cell_id), rerun, news, ends_at)
         except GatewayError as error:
             news.lost.append(f"what {_cells(pending)} changed: {error.message}")
         except TimeoutError:
@@ -93,13 +93,21 @@ class Restoring:
             why = f"running it again took over {settings.rerun_seconds:g} s"
             news.lost.append(f"what {_cells(left or pending)} changed: {why}")
 
-    async def _rerun_one(self, kernel: Kernel, ran: Ran, source: Source | None, rerun: Rerun, news: News) -> None:
+    async def _rerun_one(
+        self, kernel: Kernel, ran: Ran, source: Source | None, rerun: Rerun, news: News, ends_at: float
+    ) -> None:
+        """Raises TimeoutError where it was interrupted for the time that all of them have."""
         if source is None or ran.status not in RAN_TO_ITS_END:
             why = "its text is not kept" if source is None else f"it did not run to its end ({ran.status})"
             news.lost.append(f"what cell {ran.number} changed: {why}")
             return
         await kernel.load({"count": ran.number})
-        status = await rerun(ran, source, await self._durable.trail.answers(self._session_id, ran.number))
+        if (left := ends_at - asyncio.get_running_loop().time()) <= 0:
+            raise TimeoutError
+        again = replace(ran, timeout_seconds=min(ran.timeout_seconds, left))
+        status = await rerun(again, source, await self._durable.trail.answers(self._session_id, ran.number))
+        if status == "timeout":
+            raise TimeoutError
         news.rerun.append(ran.number)
         if status != ran.status:
             news.lost.append(f"what cell {ran.number} changed: it ended with `{status}` when it was run again")

@@ -43,6 +43,7 @@ class Saving:
         self._record, self._flush, self._clock = record, flush, clock
         self.committed = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._next: Kernel | None = None  # what it has is saved once the save under way has ended
         self._task: asyncio.Task[bool] | None = None
 
     def __repr__(self) -> str:
@@ -65,7 +66,9 @@ class Saving:
     def soon(self, kernel: Kernel) -> None:
         """A reply is on its way."""
         self.disturb()
-        if self._life.pending and not self._is_at_work:
+        if self._is_at_work:
+            self._next = kernel
+        elif self._life.pending:
             quiet = QUIET_SECONDS if len(self._life.pending) < self._durable.settings.max_uncommitted_cells else 0.0
             self._timer = asyncio.get_running_loop().call_later(quiet, self._begin, kernel)
 
@@ -73,7 +76,7 @@ class Saving:
         """A cell begins."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
+        self._timer = self._next = None
 
     async def now(self, kernel: Kernel, *, everything: bool = False) -> bool:
         """Whether the state is committed, whatever it takes. Nothing else runs in the kernel meanwhile."""
@@ -97,6 +100,11 @@ class Saving:
     def _begin(self, kernel: Kernel, *, everything: bool = False) -> None:
         self._timer = None
         self._task = asyncio.create_task(self._save(kernel, everything), name="checkpoint")
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, _: object) -> None:
+        if self._next is not None:
+            self.soon(self._next)
 
     async def _save(self, kernel: Kernel, everything: bool) -> bool:
         """False where a cell came first, or it failed: then the next save has it all."""
