@@ -8,6 +8,9 @@ from typing import Any
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.limits.usage import NOTHING, Usage
 
+RAN_TO_ITS_END = ("ok", "error")
+"""The statuses of cells that can be run again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:

@@ -15,6 +15,7 @@ from kernel_gateway.crash import places
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.keeping import Order
 from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.sessions.answers import Answers
 from kernel_gateway.sessions.durable import Durable
 from kernel_gateway.sessions.life import Life, Ran
 from kernel_gateway.sessions.manifest import Manifest
@@ -39,6 +40,7 @@ class Saving:
         is_free: Callable[[], bool],
     ) -> None:
         self._session_id, self._life, self._durable = session_id, life, durable
+        self._answers = Answers(session_id, life, durable)
         self._record, self._flush, self._clock, self._is_free = record, flush, clock, is_free
         self.committed = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -145,8 +147,7 @@ class Saving:
         life.ended.clear()
         last = [each for each in life.pending if each.number == cell]
         life.pending = [each for each in life.pending if each.number > cell]
-        if last and not any(unit.lost and cell in unit.cells for unit in manifest.units):  # else it may run again
-            await durable.trail.put(self._session_id, last[0])
+        await self._answers.committed(manifest, last[0] if last else None)
 
 
 class _Draft:

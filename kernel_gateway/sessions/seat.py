@@ -183,9 +183,11 @@ class Seat:
         assert durable is not None
 
         async def rerun(ran: Ran, source: Source, answers: bytes) -> str:
-            cell = Cell(principal, self._session_id, ran.number, ran.cell_id, recorded=Recorded(answers))
+            recorded = Recorded(answers)
+            cell = Cell(principal, self._session_id, ran.number, ran.cell_id, recorded=recorded)
             never: Stop = asyncio.get_running_loop().create_future()
-            return (await self.run(kernel, cell, source.code, ran.timeout_seconds, never)).status
+            status = (await self.run(kernel, cell, source.code, ran.timeout_seconds, never)).status
+            return "not_available" if recorded.is_short and status != "lost" else status
 
         restoring = Restoring(self._session_id, self._life, durable)
         saving.committed, news = await restoring.restore(kernel, rerun)

@@ -67,6 +67,25 @@ async def test_with_before_reply_the_cell_itself_is_committed(make):
     assert (await cell(app, "a", first.session_id)).result == "[1, 2]"
 
 
+async def test_a_cell_that_ends_while_the_one_before_is_still_being_committed_is_committed_next(make, monkeypatch):
+    app = await make()
+    first = await cell(app, "a = 1")
+    session = await committed(app, first.session_id)
+    await session.saving.settled()
+    commit, may_go_on = session.saving.commit, asyncio.Event()
+
+    async def slowly(*arguments):
+        await commit(*arguments)
+        await may_go_on.wait()
+
+    monkeypatch.setattr(session.saving, "commit", slowly)
+    await cell(app, "a = 2", first.session_id)
+    await committed(app, first.session_id)
+    await cell(app, "a = 3", first.session_id)
+    may_go_on.set()
+    assert (await committed(app, first.session_id)).cells == 3
+
+
 async def test_a_killed_kernel_loses_nothing_that_was_committed(make):
     app = await make()
     first = await cell(app, "a = {'x': [1, 2]}; b = a['x']")
