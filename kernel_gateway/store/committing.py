@@ -76,7 +76,11 @@ class Committing:
     def missing(
         self, connection: Connection, mark: Mark, arrival: Arrival, made: Made
     ) -> tuple[bytes, list[tuple[Chunk, str]]]:
-        """The organisation's key; chunks and addresses of what neither the store nor `made` holds."""
+        """The organisation's key; chunks and addresses of what neither the store nor `made` holds.
+
+        Raises GatewayError `not_found` where the session was deleted.
+        """
+        self._keys.refuse_deleted(connection, mark)
         key = self._keys.of_organisation(connection, mark.organisation)
         held = rows.references_to(connection, mark.session_id, arrival.chunks)
         wanted = {chunk.address(key): chunk for name, chunk in arrival.chunks.items() if name not in held}
