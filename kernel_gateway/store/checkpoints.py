@@ -137,7 +137,8 @@ class Checkpoints:
         return await self._database.run(lambda connection: commit_of(rows.at_cell(connection, session_id, cell)))
 
     async def open(self, mark: Mark, commit: Commit, expected: Anchor | None) -> bytes:
-        """The manifest. `expected`: the session's newest checkpoint that the ledger knows, None where it knows none.
+        """The manifest. `expected`: the session's newest checkpoint that the ledger knows, None where it knows none,
+        also because its records were pruned: then any sound one is opened.
 
         Raises GatewayError; OutdatedError where image or catalog are not those of `mark`.
         """
