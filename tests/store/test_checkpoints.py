@@ -9,7 +9,7 @@ import pytest
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.store.commits import Anchor
-from tests.store.conftest import ALICE, BOB, OTHERS, manifest_of, name_of, named
+from tests.store.conftest import ALICE, BOB, LARGE, OTHERS, manifest_of, name_of, named
 
 
 async def test_a_checkpoint_comes_back_with_small_and_large_chunks(store, noise):
@@ -68,16 +68,26 @@ async def test_chunks_go_straight_into_a_memory_file(store, noise):
 
 async def test_equal_chunks_are_stored_once_for_an_organisation_and_never_across(store, noise):
     chunk = noise()
-    first = await store.put(ALICE, 1, chunk)
-    second = await store.put(BOB, 1, chunk)
-    assert first.written_bytes > len(chunk) > 10 * second.written_bytes
-    assert len(store.files()) == 1
-    third = await store.put(OTHERS, 1, chunk)
-    assert third.written_bytes > len(chunk) and len(store.files()) == 2
+    sizes, commits = [], []
+    for mark in (ALICE, BOB, OTHERS):
+        before = await store.checkpoints.size()
+        commits.append(await store.put(mark, 1, chunk))
+        sizes.append(await store.checkpoints.size() - before)
+    assert sizes[0] == sizes[2] > len(chunk) > 10 * sizes[1]
+    assert len(store.files()) == 2
     addresses = {address for (address,) in store.sql("SELECT address FROM checkpoint_chunks")}
     assert len(addresses) == 2 and not any(address.startswith(name_of(chunk)) for address in addresses)
-    for mark, commit in ((ALICE, first), (BOB, second), (OTHERS, third)):
+    for mark, commit in zip((ALICE, BOB, OTHERS), commits, strict=True):
         assert await store.back(mark, commit, chunk)
+
+
+@pytest.mark.parametrize("size", [300, 3_000, LARGE, 1024 * 1024])
+async def test_no_figure_tells_whether_another_session_holds_the_same(store, noise, size):
+    for cell, secret in enumerate((noise(size), b"text " * (size // 5)), start=1):
+        await store.put(ALICE, cell, b"more", secret)
+        shared, alone = await store.put(BOB, cell, secret), await store.put(OTHERS, cell, secret)
+        assert shared.written_bytes == alone.written_bytes
+        assert (await store.put(BOB, cell + 5, secret)).written_bytes < 300  # its own it may know of
 
 
 async def test_two_sessions_that_commit_the_same_at_once_both_have_it(store, noise):
@@ -109,8 +119,9 @@ async def test_a_fork_shares_chunks_and_outlives_its_parent(store, noise):
     await store.put(ALICE, 2, b"other")
     at_1 = await store.checkpoints.at("ses_a", 1)
     child = replace(ALICE, session_id="ses_fork")
+    before = await store.checkpoints.size()
     forked = await store.checkpoints.fork(ALICE, at_1, child)
-    assert (forked.seq, forked.cell) == (1, 1) and forked.written_bytes < 1000
+    assert (forked.seq, forked.cell) == (1, 1) and await store.checkpoints.size() - before < 1000
     assert forked.digest != at_1.digest
     with pytest.raises(GatewayError, match="does not hold"):
         await store.checkpoints.read(child, [name_of(b"other")])
