@@ -26,7 +26,7 @@ class Order:
 
 
 class Sink(Protocol):
-    """Where a save goes. Both raise GatewayError; then nothing of this save counts."""
+    """Where a save goes. Whatever they raise, nothing of this save counts then."""
 
     async def put(self, chunks: Mapping[str, bytes]) -> None:
         """By the sandbox's names."""
@@ -109,8 +109,9 @@ class Keeping:
         assert self._order is not None
         ended, order = self._ended, self._order
         self._said.set_result(None)
+        is_kept = False
         try:
-            if stopped := "stopped" in message.head:
+            if "stopped" in message.head:
                 return
             if message.head.get("cell") != order.cell:
                 raise GatewayError("invalid", "another cell's state than was asked for")
@@ -120,13 +121,14 @@ class Keeping:
             split = len(message.body) - length
             await sink.put(self._cut(message.head, message.body[:split]))
             await sink.commit(message.body[split:])
-        except GatewayError as error:
+            is_kept = True
+        except Exception as error:
             if not ended.done():
                 ended.set_exception(error)
             raise
         finally:
             if not ended.done():
-                ended.set_result(not stopped)
+                ended.set_result(is_kept)
 
     def _cut(self, head: Mapping[str, Any], body: bytes) -> dict[str, bytes]:
         """Raises GatewayError invalid | too_large."""
