@@ -65,6 +65,7 @@ class Bridge:
         max_concurrent_reads: int,
         portion: Portion,
         room: BlobRoom,
+        unwritten: BlobRoom,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[dict[str, Any]] = loop.create_future()
@@ -77,7 +78,7 @@ class Bridge:
         # Both are held until the kernel has taken the answer: one that reads slowly, or not at all, fills no memory.
         self._slots, self._reads = asyncio.Semaphore(max_concurrent), asyncio.Semaphore(max_concurrent_reads)
         self._handler: Handler | None = None
-        self.keeping = Keeping(self._post)
+        self.keeping = Keeping(self._post, unwritten)
         self._requests: dict[int, asyncio.Task[None]] = {}
         self._outgoing: deque[_Outgoing] = deque()
         self._writable = asyncio.Event()

@@ -40,7 +40,7 @@ class Other:
 async def ends():
     ours, theirs = socket.socketpair()
     limits, portion = Limits(max_body_bytes=30_000_000), Portion(LoopShare(0.25))
-    bridge, other = Bridge(ours, limits, 4, 2, portion, BlobRoom(ROOM)), Other(theirs)
+    bridge, other = Bridge(ours, limits, 4, 2, portion, BlobRoom(ROOM), BlobRoom(ROOM)), Other(theirs)
     yield bridge, other
     await bridge.close()
     ours.close()
