@@ -80,10 +80,10 @@ class _Save:
 
 class Keeping:
     """One save or load at a time. `send` puts a message on the sixth channel; what is given and not written yet has its
-    place in `room`, which is that of all kernels."""
+    place in `room`, which is that of all kernels. `on_end` is called at the end of every save."""
 
-    def __init__(self, send: Callable[[Message], object], room: BlobRoom) -> None:
-        self._send, self._room = send, room
+    def __init__(self, send: Callable[[Message], object], room: BlobRoom, on_end: Callable[[], None]) -> None:
+        self._send, self._room, self._on_end = send, room, on_end
         self._save: _Save | None = None
         self._loaded: asyncio.Future[dict[str, str]] | None = None
 
@@ -105,6 +105,7 @@ class Keeping:
         finally:
             self._save = None
             save.close()
+            self._on_end()
 
     def stop(self) -> "asyncio.Future[None] | None":
         """A cell waits. Resolves when the kernel has stopped saving; None where it was not."""

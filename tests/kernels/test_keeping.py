@@ -40,7 +40,7 @@ class Kernel:
     def __init__(self, room=None):
         self.sent = []
         self.room = room or BlobRoom(ROOM)
-        self.keeping = Keeping(self.sent.append, self.room)
+        self.keeping = Keeping(self.sent.append, self.room, lambda: None)
         self.died = asyncio.get_running_loop().create_future()
 
     def save(self, sink, max_bytes=1000):
