@@ -12,6 +12,10 @@ from kernel_ext.wire import is_dense
 from kernel_gateway.errors import GatewayError
 
 MAX_VALUES = 400_000  # of JSON in one manifest: some ten thousand variables
+MAX_STATE_BYTES = 512 * 1024 * 1024  # half of what a kernel's memory holds: while it is restored the rest is for work
+MAX_UNITS = 20_000  # twice as many as the variables that fit in the bytes of a manifest
+MAX_NAMES = 20_000  # of one unit: all variables may share what can change
+MAX_CHUNK_NAMES = 100_000  # of one manifest, each as often as it is named
 CHUNK_BYTES = 1024 * 1024  # all but the last of a stream have as many
 _ALIGNMENT = 64  # of a buffer: as numpy wants its arrays at best
 _Name = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -69,14 +73,37 @@ class Manifest(_Strict):
     files: int = Field(0, ge=0)
 
     @classmethod
-    def read(cls, raw: bytes) -> "Manifest":
-        """Raises GatewayError("invalid")."""
+    def read(cls, raw: bytes, max_state_bytes: int = MAX_STATE_BYTES) -> "Manifest":
+        """Raises GatewayError invalid | limited."""
         if is_dense(raw, MAX_VALUES):
             raise GatewayError("invalid", f"a manifest of more than {MAX_VALUES} values")
         try:
-            return cls.model_validate(json.loads(raw))
+            manifest = cls.model_validate(json.loads(raw))
         except (ValidationError, ValueError, RecursionError):
             raise GatewayError("invalid", "a manifest that cannot be read") from None
+        manifest.check(max_state_bytes)
+        return manifest
+
+    def check(self, max_state_bytes: int) -> None:
+        """Whether it takes what it seems to take. Raises GatewayError invalid | limited."""
+        streams = list(self.streams())
+        if any(len(stream.chunks) != -(-stream.bytes // CHUNK_BYTES) for stream in streams):
+            raise GatewayError("invalid", "a manifest that names other chunks than its bytes take")
+        if (size := sum(stream.bytes for stream in streams)) > max_state_bytes:
+            message = f"the session's variables have {size} bytes; at most {max_state_bytes} are kept; drop some"
+            raise GatewayError("limited", message)
+        for count, most, what in (
+            (len(self.units), MAX_UNITS, "groups of variables"),
+            (max((len(unit.names) for unit in self.units), default=0), MAX_NAMES, "variables in one group"),
+            (sum(len(stream.chunks) for stream in streams), MAX_CHUNK_NAMES, "chunks"),
+        ):
+            if count > most:
+                raise GatewayError("limited", f"a manifest of {count} {what}; at most {most} are kept; drop some")
+
+    def streams(self) -> Iterator[Stream]:
+        for unit in self.units:
+            yield from [unit.stream] if unit.stream is not None else ()
+            yield from unit.buffers
 
     def written(self) -> bytes:
         return json.dumps(self.model_dump(exclude_unset=True), separators=(",", ":")).encode()
@@ -103,7 +130,9 @@ class Layout:
     units: list[Any]
 
     @classmethod
-    def of(cls, manifest: Manifest, manifest_bytes: int) -> "Layout":
+    def of(cls, manifest: Manifest, manifest_bytes: int, max_state_bytes: int = MAX_STATE_BYTES) -> "Layout":
+        """Raises GatewayError invalid | limited, as when it was committed: memory is made for what it says."""
+        manifest.check(max_state_bytes)
         at = manifest_bytes
         places: list[tuple[str, int]] = []
         units: list[Any] = []
