@@ -1,6 +1,7 @@
 """What a checkpoint says of itself: which variables, in which chunks, and what is missing. Written in the sandbox, so
-it is read as a caller's input is. Pure."""
+it is read as a caller's input is."""
 
+import asyncio
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from kernel_gateway.errors import GatewayError
 
 MAX_VALUES = 400_000  # of JSON in one manifest: some ten thousand variables
 MAX_STATE_BYTES = 512 * 1024 * 1024  # half of what a kernel's memory holds: while it is restored the rest is for work
+AT_ONCE_BYTES = 64 * 1024  # of a manifest: more takes the event loop's thread over some milliseconds
 MAX_UNITS = 20_000  # twice as many as the variables that fit in the bytes of a manifest
 MAX_NAMES = 20_000  # of one unit: all variables may share what can change
 MAX_CHUNK_NAMES = 100_000  # of one manifest, each as often as it is named
@@ -83,6 +85,13 @@ class Manifest(_Strict):
             raise GatewayError("invalid", "a manifest that cannot be read") from None
         manifest.check(max_state_bytes)
         return manifest
+
+    @classmethod
+    async def parsed(cls, raw: bytes, max_state_bytes: int = MAX_STATE_BYTES) -> "Manifest":
+        """`read`, of what is long on a thread: 3 MiB take 0.2 s."""
+        if len(raw) <= AT_ONCE_BYTES:
+            return cls.read(raw, max_state_bytes)
+        return await asyncio.to_thread(cls.read, raw, max_state_bytes)
 
     def check(self, max_state_bytes: int) -> None:
         """Whether it takes what it seems to take. Raises GatewayError invalid | limited."""

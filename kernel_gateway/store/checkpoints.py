@@ -24,7 +24,16 @@ from kernel_gateway.store.checkpoint_tables import metadata, sessions
 from kernel_gateway.store.chunk_files import ChunkFiles
 from kernel_gateway.store.chunk_reading import Sealed
 from kernel_gateway.store.commits import Anchor, Commit, Mark
-from kernel_gateway.store.committing import AT_ONCE_BYTES, AgainError, Arrival, Committing, Done, Made, files_of
+from kernel_gateway.store.committing import (
+    AT_ONCE_BYTES,
+    AgainError,
+    Arrival,
+    Committing,
+    Done,
+    Made,
+    files_of,
+    refuse_long,
+)
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.opening import authentic, commit_of, refuse_older, sealed_chunks
 from kernel_gateway.store.session_keys import SessionKeys
@@ -83,6 +92,10 @@ class Checkpoints:
         strays = found - known.keys()
         await self._threads.run(lambda: self._files.remove(strays))
         return len(strays)
+
+    def refuse_long(self, manifest: bytes) -> None:
+        """What would be refused as too long anyway, before anything reads it. Raises GatewayError `limited`."""
+        refuse_long(manifest, self._settings)
 
     async def commit(self, mark: Mark, manifest: bytes, new: Mapping[str, bytes | memoryview], cell: int) -> Commit:
         """Stores the state after `cell`. The manifest may name chunks of `new`, and those that the session still holds.

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import threading
 
 import pytest
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.sessions.manifest import (
+    AT_ONCE_BYTES,
     CHUNK_BYTES,
     MAX_CHUNK_NAMES,
     MAX_NAMES,
@@ -105,3 +107,42 @@ async def test_chunks_that_are_longer_than_they_were_said_to_be_are_not_read(mak
     await kill(session)
     lost = (await cell(app, "1", session.id)).lost
     assert lost == ("all variables: the manifest says less bytes than its chunks have",)
+
+
+def padded(manifest, size):
+    raw = manifest.written()
+    return raw + b" " * (size - len(raw))
+
+
+@pytest.mark.parametrize(("size", "is_here"), [(AT_ONCE_BYTES, True), (AT_ONCE_BYTES + 1, False)])
+async def test_a_long_manifest_is_read_on_a_thread(monkeypatch, size, is_here):
+    threads, read = [], Manifest.read
+
+    def noted(*arguments):
+        threads.append(threading.current_thread())
+        return read(*arguments)
+
+    monkeypatch.setattr(Manifest, "read", noted)
+    manifest = manifest_of(Unit(names=["a"], stream=stream(1)))
+    assert await Manifest.parsed(padded(manifest, size), 1) == manifest
+    assert (threads == [threading.main_thread()]) is is_here
+    with pytest.raises(GatewayError, match="at most 0 are kept"):
+        await Manifest.parsed(padded(manifest, size), 0)
+
+
+async def test_a_manifest_that_is_too_long_is_not_read_at_all(make, tmp_path, monkeypatch):
+    app = await make(store={"folder": str(tmp_path / "state"), "checkpoints": {"max_manifest_bytes": 4096}})
+    session = await committed(app, (await cell(app, "a = 1")).session_id)
+    read, sizes = Manifest.read, []
+
+    def noted(raw, *limit):
+        sizes.append(len(raw))
+        return read(raw, *limit)
+
+    monkeypatch.setattr(Manifest, "read", noted)
+    manifest = manifest_of(Unit(names=["b"]))
+    with pytest.raises(GatewayError, match="at most 4096 are kept") as caught:
+        await session.saving.commit(1, padded(manifest, 4097), {})
+    assert (caught.value.code, sizes) == ("limited", [])
+    await session.saving.commit(1, padded(manifest, 4096), {})
+    assert sizes == [4096]
