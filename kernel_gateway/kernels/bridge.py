@@ -2,7 +2,7 @@
 
 Everything the kernel sends is hostile input: its bounds are checked before it is parsed, its ids before they are used,
 and a kernel that breaks the protocol is finished (`broken` says why). What is half sent, either way, is held while a
-cell runs and there is room for it; then it is dropped, and the kernel told so.
+cell runs, or the kernel saves, and there is room for it; then it is dropped, and the kernel told so.
 """
 
 import asyncio
@@ -65,6 +65,7 @@ class Bridge:
         max_concurrent_reads: int,
         portion: Portion,
         room: BlobRoom,
+        unwritten: BlobRoom,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[dict[str, Any]] = loop.create_future()
@@ -77,7 +78,7 @@ class Bridge:
         # Both are held until the kernel has taken the answer: one that reads slowly, or not at all, fills no memory.
         self._slots, self._reads = asyncio.Semaphore(max_concurrent), asyncio.Semaphore(max_concurrent_reads)
         self._handler: Handler | None = None
-        self.keeping = Keeping(self._post)
+        self.keeping = Keeping(self._post, unwritten, self._end_save)
         self._requests: dict[int, asyncio.Task[None]] = {}
         self._outgoing: deque[_Outgoing] = deque()
         self._writable = asyncio.Event()
@@ -99,8 +100,15 @@ class Bridge:
         self._in_cell = True
 
     def end_cell(self) -> None:
-        """Drops what is half sent, either way: nobody is left to wait for it."""
         self._in_cell = False
+        self._drop_halves()
+
+    def _end_save(self) -> None:
+        if not self._in_cell:
+            self._drop_halves()
+
+    def _drop_halves(self) -> None:
+        """Of what is half sent, either way: nobody is left to wait for it."""
         for id_ in self._decoder.drop_open():
             self._give_room(id_)
         for each in self._outgoing:

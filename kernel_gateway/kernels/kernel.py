@@ -86,7 +86,7 @@ class Kernel:
         sockets.release()
         limits = Limits(max_body_bytes=settings.max_blob_bytes)
         most, most_reads = settings.max_concurrent_requests, settings.max_concurrent_reads
-        bridge = Bridge(sockets.channel, limits, most, most_reads, portion, shares.blobs)
+        bridge = Bridge(sockets.channel, limits, most, most_reads, portion, shares.blobs, shares.unwritten)
         kernel = cls(process, sockets, connection, bridge, settings)
         try:
             async with asyncio.timeout(settings.start_seconds):

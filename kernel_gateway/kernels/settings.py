@@ -66,5 +66,8 @@ class KernelSettings(Section):
     """One blob over the sixth channel."""
     max_blob_bytes_of_all: int = Field(512 * MIB, ge=1024)
     """Held for all kernels together, half sent or not yet taken: ten of the largest. More are refused: try again."""
+    max_unwritten_bytes_of_all: int = Field(512 * MIB, ge=1024)
+    """State that kernels have given and that is not on the disk yet: two of the largest saves. A save that finds no
+    room fails, and is done later."""
     loop_share: float = Field(0.25, gt=0, le=1)
     """Of the event loop's time, for all kernels together that send more than a little: a flood leaves the rest."""

@@ -104,7 +104,7 @@ class Portion:
 
 
 class BlobRoom:
-    """Bytes of blobs that are held for kernels: half received, worked on, or not yet taken."""
+    """Bytes that are held for kernels: blobs half received, worked on or not yet taken; or state not yet written."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -128,6 +128,7 @@ class Shares:
 
     def __init__(self, settings: KernelSettings) -> None:
         self.loop, self.blobs = LoopShare(settings.loop_share), BlobRoom(settings.max_blob_bytes_of_all)
+        self.unwritten = BlobRoom(settings.max_unwritten_bytes_of_all)
 
     def __repr__(self) -> str:
         return f"<Shares {self.loop!r}, {self.blobs!r}>"

@@ -1,6 +1,7 @@
 """What a checkpoint says of itself: which variables, in which chunks, and what is missing. Written in the sandbox, so
-it is read as a caller's input is. Pure."""
+it is read as a caller's input is."""
 
+import asyncio
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,11 @@ from kernel_ext.wire import is_dense
 from kernel_gateway.errors import GatewayError
 
 MAX_VALUES = 400_000  # of JSON in one manifest: some ten thousand variables
+MAX_STATE_BYTES = 512 * 1024 * 1024  # half of what a kernel's memory holds: while it is restored the rest is for work
+AT_ONCE_BYTES = 64 * 1024  # of a manifest: more takes the event loop's thread over some milliseconds
+MAX_UNITS = 20_000  # twice as many as the variables that fit in the bytes of a manifest
+MAX_NAMES = 20_000  # of one unit: all variables may share what can change
+MAX_CHUNK_NAMES = 100_000  # of one manifest, each as often as it is named
 CHUNK_BYTES = 1024 * 1024  # all but the last of a stream have as many
 _ALIGNMENT = 64  # of a buffer: as numpy wants its arrays at best
 _REFUSED = ("saving it takes longer than", "it takes more than", "holds image bytes")  # as the kernel says it
@@ -75,14 +81,44 @@ class Manifest(_Strict):
     files: int = Field(0, ge=0)
 
     @classmethod
-    def read(cls, raw: bytes) -> "Manifest":
-        """Raises GatewayError("invalid")."""
+    def read(cls, raw: bytes, max_state_bytes: int = MAX_STATE_BYTES) -> "Manifest":
+        """Raises GatewayError invalid | limited."""
         if is_dense(raw, MAX_VALUES):
             raise GatewayError("invalid", f"a manifest of more than {MAX_VALUES} values")
         try:
-            return cls.model_validate(json.loads(raw))
+            manifest = cls.model_validate(json.loads(raw))
         except (ValidationError, ValueError, RecursionError):
             raise GatewayError("invalid", "a manifest that cannot be read") from None
+        manifest.check(max_state_bytes)
+        return manifest
+
+    @classmethod
+    async def parsed(cls, raw: bytes, max_state_bytes: int = MAX_STATE_BYTES) -> "Manifest":
+        """`read`, of what is long on a thread: 3 MiB take 0.2 s."""
+        if len(raw) <= AT_ONCE_BYTES:
+            return cls.read(raw, max_state_bytes)
+        return await asyncio.to_thread(cls.read, raw, max_state_bytes)
+
+    def check(self, max_state_bytes: int) -> None:
+        """Whether it takes what it seems to take. Raises GatewayError invalid | limited."""
+        streams = list(self.streams())
+        if any(len(stream.chunks) != -(-stream.bytes // CHUNK_BYTES) for stream in streams):
+            raise GatewayError("invalid", "a manifest that names other chunks than its bytes take")
+        if (size := sum(stream.bytes for stream in streams)) > max_state_bytes:
+            message = f"the session's variables have {size} bytes; at most {max_state_bytes} are kept; drop some"
+            raise GatewayError("limited", message)
+        for count, most, what in (
+            (len(self.units), MAX_UNITS, "groups of variables"),
+            (max((len(unit.names) for unit in self.units), default=0), MAX_NAMES, "variables in one group"),
+            (sum(len(stream.chunks) for stream in streams), MAX_CHUNK_NAMES, "chunks"),
+        ):
+            if count > most:
+                raise GatewayError("limited", f"a manifest of {count} {what}; at most {most} are kept; drop some")
+
+    def streams(self) -> Iterator[Stream]:
+        for unit in self.units:
+            yield from [unit.stream] if unit.stream is not None else ()
+            yield from unit.buffers
 
     def written(self) -> bytes:
         return json.dumps(self.model_dump(exclude_unset=True), separators=(",", ":")).encode()
@@ -109,7 +145,9 @@ class Layout:
     units: list[Any]
 
     @classmethod
-    def of(cls, manifest: Manifest, manifest_bytes: int) -> "Layout":
+    def of(cls, manifest: Manifest, manifest_bytes: int, max_state_bytes: int = MAX_STATE_BYTES) -> "Layout":
+        """Raises GatewayError invalid | limited, as when it was committed: memory is made for what it says."""
+        manifest.check(max_state_bytes)
         at = manifest_bytes
         places: list[tuple[str, int]] = []
         units: list[Any] = []

@@ -123,10 +123,11 @@ class Saving:
 
     async def commit(self, cell: int, raw: bytes, chunks: Mapping[str, bytes]) -> None:
         """Raises GatewayError; then nothing of it counts."""
-        manifest = Manifest.read(raw)
+        life, durable = self._life, self._durable
+        durable.checkpoints.refuse_long(raw)
+        manifest = await Manifest.parsed(raw, durable.settings.max_state_bytes)
         if manifest.cell != cell:
             raise GatewayError("invalid", "a manifest of another cell")
-        life, durable = self._life, self._durable
         commit = await durable.checkpoints.commit(durable.mark(self._session_id, life), raw, chunks, cell)
         self._record(
             Checkpointed(

@@ -26,7 +26,10 @@ class SessionSettings(Section):
     checkpoint_seconds: float = Field(10.0, gt=0)
     """How long one save may take; what is not saved by then is marked as lost, for the next save to try again."""
     max_checkpoint_bytes: int = Field(256 * 1024 * 1024, ge=1024)
-    """Of one save: half of what a kernel's memory holds."""
+    """Of one save, which writes what changed: a quarter of what a kernel's memory holds."""
+    max_state_bytes: int = Field(512 * 1024 * 1024, ge=1024)
+    """Of all variables of a session, before they are packed: half of what a kernel's memory holds. The gateway makes
+    so much memory to restore them; a session with more is not kept until it drops some."""
     max_uncommitted_cells: int = Field(50, ge=1)
     """Cells that come too fast for their state to be saved in between; then one waits for it."""
     rerun_seconds: float = Field(120.0, gt=0)

@@ -24,7 +24,16 @@ from kernel_gateway.store.checkpoint_tables import metadata, sessions
 from kernel_gateway.store.chunk_files import ChunkFiles
 from kernel_gateway.store.chunk_reading import Sealed
 from kernel_gateway.store.commits import Anchor, Commit, Mark
-from kernel_gateway.store.committing import AT_ONCE_BYTES, AgainError, Arrival, Committing, Done, Made, files_of
+from kernel_gateway.store.committing import (
+    AT_ONCE_BYTES,
+    AgainError,
+    Arrival,
+    Committing,
+    Done,
+    Made,
+    files_of,
+    refuse_long,
+)
 from kernel_gateway.store.database import Database
 from kernel_gateway.store.opening import authentic, commit_of, refuse_older, sealed_chunks
 from kernel_gateway.store.session_keys import SessionKeys
@@ -32,6 +41,7 @@ from kernel_gateway.store.settings import CheckpointSettings
 from kernel_gateway.store.threads import Threads
 from kernel_gateway.store.wrapping import Secrets, Wrapping
 
+AT_MOST_BYTES = 16 * 1024 * 1024  # in memory at once, for one who reads; more is written into a file
 STRAY_SECONDS = 3600.0  # a commit takes seconds; a file nobody refers to after an hour was left by a death
 
 
@@ -82,6 +92,10 @@ class Checkpoints:
         strays = found - known.keys()
         await self._threads.run(lambda: self._files.remove(strays))
         return len(strays)
+
+    def refuse_long(self, manifest: bytes) -> None:
+        """What would be refused as too long anyway, before anything reads it. Raises GatewayError `limited`."""
+        refuse_long(manifest, self._settings)
 
     async def commit(self, mark: Mark, manifest: bytes, new: Mapping[str, bytes | memoryview], cell: int) -> Commit:
         """Stores the state after `cell`. The manifest may name chunks of `new`, and those that the session still holds.
@@ -152,19 +166,23 @@ class Checkpoints:
         return await self._database.run(work)
 
     async def read(self, mark: Mark, names: Sequence[str]) -> list[bytes]:
-        """The chunks, in order. For a stream that is all in memory."""
+        """The chunks, in order. For a stream that is all in memory: `invalid` where it is longer than AT_MOST_BYTES."""
         found = await self._sealed(mark, names)
+        if sum(found[name].stored.size for name in names) > AT_MOST_BYTES:
+            raise GatewayError("invalid", "the manifest says less bytes than its chunks have")
         return await self._readers.run(lambda: chunk_reading.read(self._files, (found[name] for name in names)))
 
     async def read_into(self, mark: Mark, places: Sequence[tuple[str, int]], descriptor: int) -> None:
         """Writes (name, offset) into an open file, such as a memory file, which already has its size.
 
-        `invalid` where a chunk reaches beyond its end. The descriptor may be closed whenever this returns or raises.
+        `invalid` where a chunk reaches beyond its end, or all together are longer.
+        The descriptor may be closed whenever this returns or raises.
         """
         found = await self._sealed(mark, dict(places))
         placed = [(found[name], offset) for name, offset in places]
         room = os.fstat(descriptor).st_size
-        if any(not 0 <= offset <= room - chunk.stored.size for chunk, offset in placed):
+        longer = sum(chunk.stored.size for chunk, _ in placed) > room
+        if longer or any(not 0 <= offset <= room - chunk.stored.size for chunk, offset in placed):
             raise GatewayError("invalid", "the manifest says less bytes than its chunks have")
         await self._readers.to_the_end(self._write(placed, os.dup(descriptor)))
 

@@ -37,8 +37,7 @@ class Arrival:
     @classmethod
     def of(cls, manifest: bytes, new: Mapping[str, bytes | memoryview], settings: CheckpointSettings) -> "Arrival":
         """Raises GatewayError `invalid` or `limited`."""
-        if len(manifest) > settings.max_manifest_bytes:
-            raise _too_much(f"the manifest has {len(manifest)} bytes; at most {settings.max_manifest_bytes} are kept")
+        refuse_long(manifest, settings)
         names = chunks.names_in(manifest)
         if len(names) > settings.max_chunks:
             raise _too_much(f"the manifest names {len(names)} chunks; at most {settings.max_chunks} are kept")
@@ -239,6 +238,12 @@ class Committing:
             message = f"the session's state has more than the {most_bytes} bytes that are kept; drop some variables"
             raise _too_much(message)
         return rows.drop_before(connection, mark.session_id, mark.organisation, first) if first else []
+
+
+def refuse_long(manifest: bytes, settings: CheckpointSettings) -> None:
+    """Raises GatewayError `limited`."""
+    if len(manifest) > settings.max_manifest_bytes:
+        raise _too_much(f"the manifest has {len(manifest)} bytes; at most {settings.max_manifest_bytes} are kept")
 
 
 def files_of(made: Made) -> list[str]:

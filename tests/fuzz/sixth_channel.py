@@ -24,7 +24,7 @@ async def drive(data: bytes) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         portion, room = Portion(LoopShare(1.0), lambda: 0.0), BlobRoom(LIMITS.max_open_bytes)
-        kernel = _Kernel(Bridge(ours, LIMITS, MAX_CONCURRENT, MAX_READS, portion, room), theirs)
+        kernel = _Kernel(Bridge(ours, LIMITS, MAX_CONCURRENT, MAX_READS, portion, room, room), theirs)
         try:
             for at in range(0, min(len(data), 400), 4):
                 await kernel.step(*data[at : at + 4].ljust(4, b"\0"))

@@ -59,7 +59,7 @@ class ClaimedProvisioner(SandboxProvisioner):
     async def _launch_claimed(self, cmd: list[str]) -> Any:
         info = await super().launch_kernel(cmd)
         shares = Shares(KernelSettings())
-        self.bridge = Bridge(self.sockets.channel, Limits(), 1, 1, Portion(shares.loop), shares.blobs)
+        self.bridge = Bridge(self.sockets.channel, Limits(), 1, 1, Portion(shares.loop), shares.blobs, shares.unwritten)
         await self.bridge.ready
         key = self.parent.session.key.decode()
         claim = {"key": key, "manifest": {"version": 1, "servers": {}}, "execution_count": 1}

@@ -7,11 +7,12 @@ import pytest
 
 from kernel_ext.wire import Decoder, Kind, Limits, Message, encode
 from kernel_gateway.kernels.bridge import BROKE_PROTOCOL, Bridge
+from kernel_gateway.kernels.keeping import Order
 from kernel_gateway.kernels.shares import BlobRoom, LoopShare, Portion
 from tests.conftest import until
 
 ROOM = 40_000_000
-FROM_GATEWAY = frozenset({Kind.CLAIM, Kind.RESULT, Kind.ERROR})
+FROM_GATEWAY = frozenset({Kind.CLAIM, Kind.RESULT, Kind.ERROR, Kind.SAVE})
 
 
 class Other:
@@ -40,7 +41,7 @@ class Other:
 async def ends():
     ours, theirs = socket.socketpair()
     limits, portion = Limits(max_body_bytes=30_000_000), Portion(LoopShare(0.25))
-    bridge, other = Bridge(ours, limits, 4, 2, portion, BlobRoom(ROOM)), Other(theirs)
+    bridge, other = Bridge(ours, limits, 4, 2, portion, BlobRoom(ROOM), BlobRoom(ROOM)), Other(theirs)
     yield bridge, other
     await bridge.close()
     ours.close()
@@ -241,4 +242,44 @@ async def test_a_channel_that_ends_gives_its_room_back(ends):
     await other.raw(half(Message(Kind.WRITE, 1, {}, bytes(600_000))))
     await until(lambda: bridge._room.held == 600_002)
     await bridge.close()
+    assert bridge._room.held == 0
+
+
+class Nowhere:
+    async def put(self, chunks):
+        pass
+
+    async def commit(self, manifest):
+        pass
+
+
+@pytest.fixture
+async def saving(ends):
+    """`(bridge, other, save)`: between two cells the kernel was asked to save, and has sent half a blob."""
+    bridge, other = ends
+    await claim(bridge, other, echo)
+    bridge.end_cell()
+    died = asyncio.get_running_loop().create_future()
+    save = asyncio.create_task(bridge.keeping.save(Order(1, 1.0, 1000), Nowhere(), died))
+    assert [message.kind for message in await other.receive(1)] == [Kind.SAVE]
+    await other.raw(half(Message(Kind.CHUNKS, 1, {"chunks": []}, bytes(600_000))))
+    await until(lambda: bridge._decoder._open and bridge._decoder._open[1].received > 500_000)
+    assert bridge._room.held > 600_000
+    return bridge, other, save
+
+
+async def test_what_is_half_sent_is_dropped_at_the_end_of_a_save(saving):
+    bridge, other, save = saving
+    await other.send(Message(Kind.SAVED, 2, {"cell": 1, "stopped": "Stopped"}))
+    assert await save is False
+    assert (bridge._room.held, len(bridge._decoder._open[1].data)) == (0, 0)
+
+
+async def test_where_a_cell_has_begun_it_is_dropped_with_the_cell(saving):
+    bridge, other, save = saving
+    bridge.begin_cell()
+    await other.send(Message(Kind.SAVED, 2, {"cell": 1, "stopped": "Stopped"}))
+    assert await save is False
+    assert bridge._room.held > 600_000
+    bridge.end_cell()
     assert bridge._room.held == 0

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.store.checkpoints import AT_MOST_BYTES
 from kernel_gateway.store.commits import Anchor
 from tests.store.conftest import ALICE, BOB, LARGE, OTHERS, manifest_of, name_of, named
 
@@ -62,8 +63,18 @@ async def test_chunks_go_straight_into_a_memory_file(store, noise):
     for outside in (-1, last + 1, 2**70):
         with pytest.raises(GatewayError, match="less bytes than its chunks have"):
             await store.checkpoints.read_into(ALICE, [(name_of(chunks[0]), outside)], descriptor)
+    with pytest.raises(GatewayError, match="less bytes than its chunks have"):  # one above the other
+        await store.checkpoints.read_into(ALICE, [(name_of(chunks[0]), 0)] * 2, descriptor)
     assert os.fstat(descriptor).st_size == end
     os.close(descriptor)
+
+
+async def test_so_much_is_read_into_memory_at_once_and_no_more(store, noise):
+    await store.put(ALICE, 1, chunk := noise(1024 * 1024), b"one more")
+    most = [name_of(chunk)] * (AT_MOST_BYTES // len(chunk))
+    assert sum(map(len, await store.checkpoints.read(ALICE, most))) == AT_MOST_BYTES
+    with pytest.raises(GatewayError, match="less bytes than its chunks have"):
+        await store.checkpoints.read(ALICE, [*most, name_of(b"one more")])
 
 
 async def test_equal_chunks_are_stored_once_for_an_organisation_and_never_across(store, noise):
