@@ -5,73 +5,44 @@ import json
 import os
 import tempfile
 from asyncio.subprocess import PIPE
-from typing import Any
 
 from tests.bench.child import ROOT
 from tests.bench.measurement import Bar, Row, UnmeasurableError
 from tests.bench.rig import Rig
 from tests.kernel_ext.checkpoint import kishu
 
-KISHU, CLOUDPICKLE = "kishu 0.3.4", "one full cloudpickle after each cell"
-_MB = 1_000_000
+WAYS = {"ours": "", "cloudpickle": "one full cloudpickle after each cell", "kishu": "kishu 0.3.4"}
 
 
 async def checkpoint(rig: Rig) -> list[Row]:
     """Each way in a process of its own, one after the other, once: kishu takes 15 s."""
     if not kishu.made():
         raise UnmeasurableError("the peer's environment is missing; `make kishu` makes it")
-    ways = {}
-    for done, way in enumerate(("ours", "cloudpickle", "kishu")):
-        rig.progress.count("checkpoints", done, 3)
-        ways[way] = await _saved(way)
-    ours = ways["ours"]
-    cells = f"{len(ours)} cells with 130 MB of arrays, a frame and objects"
-    without = f"{cells}; ours without the gateway's compression, encryption and disk"
+    cells = {}
+    for done, way in enumerate(WAYS):
+        rig.progress.count("checkpoints", done, len(WAYS))
+        cells[way] = await _saved(way)
+    note = f"{len(cells['ours'])} cells; ours without the gateway's compression, encryption and disk"
+
+    def row(name: str, what: str, peer: str, bar: float | None, *, each: bool = False) -> Row:
+        ours, theirs = ([cell[what] for cell in cells[way]] for way in ("ours", peer))
+        unit = {"megabytes": "MB", "milliseconds": "ms"}[what]
+        samples = [tuple(side) if each else (sum(side),) for side in (ours, theirs)]
+        told = "the cell in the middle" if each else note
+        return Row(name, unit, samples[0], WAYS[peer], samples[1], Bar(bar, "ratio") if bar else None, told)
+
     return [
-        *_beside("kishu", KISHU, ours, ways["kishu"], (Bar(0.25, "ratio"), Bar(0.1, "ratio")), without),
-        *_beside("cloudpickle", CLOUDPICKLE, ours, ways["cloudpickle"], (None, None), without),
+        row("checkpoints of the same cells: bytes beside kishu", "megabytes", "kishu", 0.25),
+        row("checkpoints of the same cells: time beside kishu", "milliseconds", "kishu", 0.1),
+        row("checkpoint of one cell: time beside kishu", "milliseconds", "kishu", 0.1, each=True),
+        row("checkpoints of the same cells: bytes beside cloudpickle", "megabytes", "cloudpickle", None),
+        row("checkpoints of the same cells: time beside cloudpickle", "milliseconds", "cloudpickle", None),
+        row("checkpoint of one cell: time beside cloudpickle", "milliseconds", "cloudpickle", None, each=True),
     ]
 
 
-def _beside(
-    name: str,
-    peer: str,
-    ours: list[dict[str, Any]],
-    theirs: list[dict[str, Any]],
-    bars: tuple[Bar | None, Bar | None],
-    note: str,
-) -> list[Row]:
-    (our_bytes, our_ms), (their_bytes, their_ms) = _columns(ours), _columns(theirs)
-    by_bytes, by_time = bars
-    return [
-        Row(
-            f"checkpoints of the same cells: bytes beside {name}",
-            "MB",
-            (sum(our_bytes) / _MB,),
-            peer,
-            (sum(their_bytes) / _MB,),
-            by_bytes,
-            note,
-        ),
-        Row(
-            f"checkpoints of the same cells: time beside {name}",
-            "ms",
-            (sum(our_ms),),
-            peer,
-            (sum(their_ms),),
-            by_time,
-            note,
-        ),
-        Row(f"checkpoint of one cell: time beside {name}", "ms", our_ms, peer, their_ms, by_time, "the median cell"),
-    ]
-
-
-def _columns(cells: list[dict[str, Any]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    return tuple(cell["bytes"] for cell in cells), tuple(cell["milliseconds"] for cell in cells)
-
-
-async def _saved(way: str) -> list[dict[str, Any]]:
-    """{"cell", "milliseconds", "bytes"} of each cell."""
+async def _saved(way: str) -> list[dict[str, float]]:
+    """{"milliseconds", "megabytes"} of each cell."""
     with tempfile.TemporaryDirectory() as folder:
         command = (str(kishu.PYTHON), "-m", "tests.kernel_ext.checkpoint.beside", way, folder)
         process = await asyncio.create_subprocess_exec(
@@ -80,4 +51,5 @@ async def _saved(way: str) -> list[dict[str, Any]]:
         answer, _ = await process.communicate()
     if process.returncode:
         raise RuntimeError(f"checkpoints by {way} failed, with status {process.returncode}")
-    return [row for row in json.loads(answer) if row["cell"] != "restore"]
+    saved = [row for row in json.loads(answer) if row["cell"] != "restore"]
+    return [{"milliseconds": row["milliseconds"], "megabytes": row["bytes"] / 1_000_000} for row in saved]

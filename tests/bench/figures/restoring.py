@@ -18,6 +18,20 @@ from tests.bench.service import PATIENT_SECONDS
 from tests.bench.states import TINY, UNPICKLING, State, arrays, dumped, objects, unpickled
 
 PACKAGES = BUILD / "kernel" / "site-packages"
+RESTORES: dict[str, tuple[State, Bar | None]] = {
+    "restore: a few small variables": (TINY, Bar(40.0, "value")),
+    "restore: 10 MB of arrays": (arrays(10), None),
+    "restore: 100 MB of arrays": (arrays(100), Bar(1.5, "ratio")),
+    "restore: 100 MB of small objects": (objects(100), None),
+}
+FORKS = {
+    "fork: 100 MB of arrays": (arrays(100), Bar(60.0, "value")),
+    "fork: 100 MB of small objects": (objects(100), Bar(0.5, "ratio")),
+}
+NOTE = (
+    "by the official MCP client, into a kernel that is ready, from the next request to its answer; theirs from a file"
+)
+FORK_NOTE = "`execute` with `fork_from_cell`, from the request to the answer of its cell, into a kernel that is ready"
 ROUNDS = 5
 RESTS = {"sessions": {"idle_seconds": 0.3, "reap_interval_seconds": 0.1, "checkpoint_seconds": PATIENT_SECONDS}}
 POOL_SECONDS = 0.3  # a kernel that was taken from the ready ones has its successor
@@ -30,28 +44,19 @@ async def restore(rig: Rig) -> list[Row]:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         async with resting(Path(folder)) as (_, agent):
-            for state, bar in (
-                (TINY, Bar(40.0, "value")),
-                (arrays(10), None),
-                (arrays(100), Bar(1.5, "ratio")),
-                (objects(100), None),
-            ):
-                ours, theirs = await _restored(rig, agent, state, Path(folder) / "pickle")
-                note = "by the official MCP client, into a kernel that is ready; their file is unpickled, unencrypted"
-                rows.append(Row(f"restore: {state.name}", "ms", ours, UNPICKLING, theirs, bar, note))
+            for name, (state, bar) in RESTORES.items():
+                ours, theirs = await _restored(rig, agent, name, state, Path(folder) / "pickle")
+                rows.append(Row(name, "ms", ours, UNPICKLING, theirs, bar, "" if rows else NOTE))
     return rows
 
 
 async def fork(rig: Rig) -> list[Row]:
     """One request: `execute` with `fork_from_cell`, whose cell shows the state. The parent's kernel lives."""
     rows = []
-    for state, bar in ((arrays(100), Bar(60.0, "value")), (objects(100), Bar(0.5, "ratio"))):
+    for name, (state, bar) in FORKS.items():
         with tempfile.TemporaryDirectory() as folder:
-            ours, theirs = await _forked(rig, state, Path(folder) / "pickle")
-        note = (
-            "`execute` with `fork_from_cell`, from the request to the answer of its cell, into a kernel that is ready"
-        )
-        rows.append(Row(f"fork: {state.name}", "ms", ours, UNPICKLING, theirs, bar, note))
+            ours, theirs = await _forked(rig, name, state, Path(folder) / "pickle")
+        rows.append(Row(name, "ms", ours, UNPICKLING, theirs, bar, "" if rows else FORK_NOTE))
     return rows
 
 
@@ -72,14 +77,16 @@ async def committed(agent: Agent, session_id: str) -> None:
     await _until(agent, session_id, lambda session: session["committed"] == session["cells"])
 
 
-async def _restored(rig: Rig, agent: Agent, state: State, file: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+async def _restored(
+    rig: Rig, agent: Agent, name: str, state: State, file: Path
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The same session each time: it goes to rest again between."""
     await dumped(state, file, PACKAGES)
     session = (await agent.cell(state.made))["session_id"]
     shown = (await agent.cell(state.look, session))["result"]
     ours, theirs = list[float](), list[float]()
     for done in range(rig.rounds(ROUNDS)):
-        rig.progress.count(f"restore {state.name}", done, ROUNDS)
+        rig.progress.count(name, done, ROUNDS)
         await at_rest(agent, session)
         theirs.append(await unpickled(file, PACKAGES))
         started = time.perf_counter()
@@ -91,14 +98,14 @@ async def _restored(rig: Rig, agent: Agent, state: State, file: Path) -> tuple[t
     return tuple(ours), tuple(theirs)
 
 
-async def _forked(rig: Rig, state: State, file: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+async def _forked(rig: Rig, name: str, state: State, file: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
     await dumped(state, file, PACKAGES)
     parent = (await rig.agent.cell(state.made))["session_id"]
     shown = (await rig.agent.cell(state.look, parent))["result"]
     await committed(rig.agent, parent)
     ours, theirs = list[float](), list[float]()
     for done in range(rig.rounds(ROUNDS)):
-        rig.progress.count(f"fork {state.name}", done, ROUNDS)
+        rig.progress.count(name, done, ROUNDS)
         theirs.append(await unpickled(file, PACKAGES))
         await asyncio.sleep(POOL_SECONDS)
         started = time.perf_counter()
