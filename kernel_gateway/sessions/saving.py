@@ -42,6 +42,7 @@ class Saving:
         self.committed = 0
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[bool] | None = None
+        self._next: Kernel | None = None  # to be saved when what is under way has ended
 
     def __repr__(self) -> str:
         return f"<Saving {self._session_id}: {self.committed} of {self._life.cells} committed>"
@@ -63,12 +64,15 @@ class Saving:
     def soon(self, kernel: Kernel) -> None:
         """A reply is on its way."""
         self.disturb()
-        if self._life.pending and not self._is_at_work:
+        if self._is_at_work:
+            self._next = kernel
+        elif self._life.pending:
             quiet = QUIET_SECONDS if len(self._life.pending) < self._durable.settings.max_uncommitted_cells else 0.0
             self._timer = asyncio.get_running_loop().call_later(quiet, self._begin, kernel)
 
     def disturb(self) -> None:
         """A cell begins."""
+        self._next = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -95,6 +99,7 @@ class Saving:
     def _begin(self, kernel: Kernel, *, everything: bool = False) -> None:
         self._timer = None
         self._task = asyncio.create_task(self._save(kernel, everything), name="checkpoint")
+        self._task.add_done_callback(lambda _: self._next and self.soon(self._next))
 
     async def _save(self, kernel: Kernel, everything: bool) -> bool:
         """False where a cell came first, or it failed: then the next save has it all."""
