@@ -99,7 +99,12 @@ class Saving:
     def _begin(self, kernel: Kernel, *, everything: bool = False) -> None:
         self._timer = None
         self._task = asyncio.create_task(self._save(kernel, everything), name="checkpoint")
-        self._task.add_done_callback(lambda _: self._next and self.soon(self._next))
+        self._task.add_done_callback(self._go_on)
+
+    def _go_on(self, _: object) -> None:
+        """A cell may have ended meanwhile."""
+        if self._next is not None:
+            self.soon(self._next)
 
     async def _save(self, kernel: Kernel, everything: bool) -> bool:
         """False where a cell came first, or it failed: then the next save has it all."""

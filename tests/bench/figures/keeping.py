@@ -16,7 +16,7 @@ PAUSES = {
     "next cell 200 ms after one that changed 10 MB of arrays": (arrays(10), 0.2),
     "next cell 300 ms after one that changed 100 MB of arrays": (arrays(100), 0.3),
 }
-ROUNDS = 12
+ROUNDS = 7
 SESSIONS = 40
 _GB = 1_000_000_000
 _NEXT = "1 + 1"

@@ -32,7 +32,7 @@ NOTE = (
     "by the official MCP client, into a kernel that is ready, from the next request to its answer; theirs from a file"
 )
 FORK_NOTE = "`execute` with `fork_from_cell`, from the request to the answer of its cell, into a kernel that is ready"
-ROUNDS = 5
+ROUNDS = 4
 RESTS = {"sessions": {"idle_seconds": 0.3, "reap_interval_seconds": 0.1, "checkpoint_seconds": PATIENT_SECONDS}}
 POOL_SECONDS = 0.3  # a kernel that was taken from the ready ones has its successor
 _LOOK_SECONDS = 0.02
