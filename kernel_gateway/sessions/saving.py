@@ -23,6 +23,7 @@ from kernel_gateway.store.vault import Write
 
 log = logging.getLogger(__name__)
 
+EVERYTHING_TAKES = 6  # times as long as one cell's changes: what is over the budget then goes with its kernel
 QUIET_SECONDS = 0.01  # after a reply: so long it has the processor to itself, and a program's next cell is there
 
 
@@ -112,7 +113,8 @@ class Saving:
     async def _save(self, kernel: Kernel, everything: bool) -> bool:
         """False where a cell came first, or it failed: then the next save has it all."""
         settings = self._durable.settings
-        order = Order(self._life.cells, settings.checkpoint_seconds, settings.max_checkpoint_bytes, everything)
+        seconds = settings.checkpoint_seconds * (EVERYTHING_TAKES if everything else 1)
+        order = Order(self._life.cells, seconds, settings.max_checkpoint_bytes, everything)
         try:
             return await kernel.save(order, _Draft(self, order.cell))
         except GatewayError as error:

@@ -59,6 +59,27 @@ async def test_a_reply_says_which_cell_is_committed_and_soon_it_is_this_one(make
     assert (await cell(app, "a", first.session_id)).committed == 1
 
 
+async def test_a_cell_that_ends_while_the_one_before_is_being_committed_is_saved_too(make, monkeypatch):
+    app = await make()
+    first = await cell(app, "a = [1]")
+    session = await committed(app, first.session_id)
+    checkpoints, held = session.saving._durable.checkpoints, asyncio.Event()
+    commit, begun = checkpoints.commit, []
+
+    async def slowly(mark, manifest, new, number):
+        begun.append(number)
+        await held.wait()
+        return await commit(mark, manifest, new, number)
+
+    monkeypatch.setattr(checkpoints, "commit", slowly)
+    await cell(app, "a.append(2)", first.session_id)
+    await until(lambda: begun)
+    await cell(app, "a.append(3)", first.session_id)
+    held.set()
+    await committed(app, first.session_id)
+    assert begun == [2, 3]
+
+
 async def test_with_before_reply_the_cell_itself_is_committed(make):
     app = await make(sessions={"durability": "before-reply"})
     first = await cell(app, "a = [1, 2]")
