@@ -20,7 +20,7 @@ kishu: dev ## the peer of checkpoints and the libraries of its list of classes, 
 demo: install ## start with a world of its own, run the Image Ops flow, stay up
 	@.venv/bin/kernel-gateway demo $(DEMO)
 
-test: dev node kishu ## all tests, at most 10 minutes on 2 cores
+test: dev node ## all tests, at most 10 minutes on 2 cores
 	@$(PY) -m pytest -n 2 --dist worksteal
 
 check: dev ## format, lint, types, layers, documents

@@ -23,6 +23,7 @@ from kernel_ext.checkpoint.guard import Guard
 from kernel_ext.checkpoint.loader import load
 from kernel_ext.checkpoint.pickling import Stopped
 from kernel_ext.checkpoint.saver import Budget, Saver
+from kernel_ext.checkpoint.sharing import held
 from kernel_ext.errors import ToolError
 from kernel_ext.wire import Kind, Message
 
@@ -43,6 +44,7 @@ class Keeper:
         self._stop: Future[None] = Future()
         self._pack: list[tuple[str, bytes]] = []
         self._packed_bytes = 0
+        self._copies: dict[str, set[str]] = {}  # by variable that was made again: those that it had a hold of
 
     def ran(self, cell: int, source: str) -> None:
         """A cell has ended, however."""
@@ -120,6 +122,7 @@ class Keeper:
             data = memoryview(mmap.mmap(self._memory, size, flags=mmap.MAP_PRIVATE, prot=protection))
         manifest = json.loads(bytes(data[: head["manifest"]]))
         namespace, kept = self._shell.user_ns, self._hidden() | set(head["keep"])
+        self._note_copies(head["keep"])
         for name in [name for name in namespace if name not in kept]:
             del namespace[name]
         places = head["units"]
@@ -138,7 +141,25 @@ class Keeper:
         if head["adopt"]:
             self._cell = manifest["cell"]
             self._saver.adopt(manifest)
-        return lost
+        lost = {name: why for name, why in lost.items() if name not in head["keep"] or name not in namespace}
+        return lost | self._copies_told(head["keep"])
+
+    def _note_copies(self, keep: list[str]) -> None:
+        """What is kept goes on with what it holds, also where that is loaded anew."""
+        namespace, hidden = self._shell.user_ns, self._hidden()
+        holders = {name: namespace[name] for name in keep if name in namespace}
+        others = {name: value for name, value in namespace.items() if name not in hidden and name not in holders}
+        for name, copies in held(holders, others, namespace).items():
+            self._copies[name] = self._copies.get(name, set()) | copies
+
+    def _copies_told(self, keep: list[str]) -> dict[str, str]:
+        namespace, told = self._shell.user_ns, {}
+        for name in keep:
+            there = sorted(f"`{copy}`" for copy in self._copies.get(name, ()) if copy in namespace)
+            if name in namespace and there:
+                why = "made again, over what they were then: it does not see their changes, nor they its"
+                told[name] = f"no longer shares {', '.join(there[:10])}; it was {why}"
+        return told
 
     def _hidden(self) -> set[str]:
         """What IPython and the client put there, unless a cell has taken the name."""

@@ -30,6 +30,12 @@ class Branches:
         self._places.require(principal)
         session_id = self._services.new_id("ses")
         life = await forking.child(parent, owner, at, session_id)
+        try:
+            self._places.require(principal)  # others may have come meanwhile
+        except BaseException:
+            assert self._services.durable is not None
+            await self._services.durable.forget(session_id)
+            raise
         child = Session(session_id, owner, self._services, self._settings, life)
         child.account.tree = parent.account.tree
         self._services.broker.share_handles(parent.id, child.id)

@@ -104,7 +104,8 @@ class Cells:
     ) -> Turn | ExecuteResult:
         """In a new session, which is told with the answer whatever that is."""
         child = await self.fork(principal, parent, request.fork_from_cell)
-        forked = replace(request, session_id=child.id, fork_from_cell=0)
+        origin = f"{parent.id}@{request.fork_from_cell}.{parent.life.epoch}"  # the same when it is asked for again
+        forked = replace(request, session_id=child.id, fork_from_cell=0, origin=origin)
         try:
             principal = together(principal, child.owner)
             found = await self.permits.read(principal, forked, child)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from catalog import Catalog
@@ -79,7 +80,7 @@ class Gateway:
             self._session,
             tenancy.open,
             tenancy.end,
-            self._places.room,
+            partial(self._places.room, tenancy.rest),
             self._branches.fork,
         )
         self._upkeep = Upkeep(self._places, queue, self._turns, settings, services.clock, tenancy.rest, tenancy.end)

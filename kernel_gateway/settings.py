@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from catalog.reviewed import REVIEWED, SPECS
 from kernel_gateway.approvals.settings import ApprovalSettings
 from kernel_gateway.audit.observation_settings import LogSettings, MetricsSettings, TraceSettings
+from kernel_gateway.audit.segments import SEGMENT_SECONDS
 from kernel_gateway.audit.settings import AuditSettings
 from kernel_gateway.auth.settings import AuthSettings
 from kernel_gateway.config import Section, complaint
@@ -51,6 +52,17 @@ class Settings(Section):
     logs: LogSettings = LogSettings()
     traces: TraceSettings = TraceSettings()
     upstreams: dict[str, UpstreamSettings] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _records_outlive_the_sessions_they_anchor(self) -> Self:
+        """A session's newest record says which of its checkpoints is the newest; records go by the day."""
+        longest = (self.audit.retention_days - 1) * SEGMENT_SECONDS
+        if self.sessions.ttl_seconds > longest:
+            raise ValueError(
+                f"`sessions.ttl_seconds` may be {longest:g} at most, a day less than `audit.retention_days`: "
+                "shorten it, or keep records for longer"
+            )
+        return self
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Settings":

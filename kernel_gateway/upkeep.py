@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from kernel_gateway.approvals.queue import Queue
 from kernel_gateway.crash import places as crash_places
@@ -16,6 +17,10 @@ log = logging.getLogger(__name__)
 End = Callable[[Session, str], Awaitable[None]]
 
 
+class Rest(Protocol):
+    def __call__(self, session: Session, reason: str, /, *, at_any_rate: bool) -> Awaitable[bool]: ...
+
+
 class Upkeep:
     """`rest` and `close` end a session's kernel, and the session, for a reason."""
 
@@ -26,7 +31,7 @@ class Upkeep:
         turns: Turns,
         settings: SessionSettings,
         clock: Callable[[], float],
-        rest: End,
+        rest: Rest,
         close: End,
     ) -> None:
         self._places, self._queue, self._turns = places, queue, turns
@@ -52,17 +57,20 @@ class Upkeep:
             await asyncio.sleep(self._settings.reap_interval_seconds)
             self._turns.forget_expired()
             await self._queue.forget_expired()
-            for session in self._places:
-                try:
-                    await self._look_at(session)
-                except Exception as error:
-                    log.error("ending an idle session failed: %s", crash_places(error))
+            await asyncio.gather(*map(self._look_at, self._places))  # one may take long, and nobody waits for it
 
     async def _look_at(self, session: Session) -> None:
+        try:
+            await self._end_if_unused(session)
+        except Exception as error:
+            log.error("ending an idle session failed: %s", crash_places(error))
+
+    async def _end_if_unused(self, session: Session) -> None:
         if session.state == "busy" or self._queue.waits_in(session.id):  # a person may take longer than it has
             return
         unused = self._clock() - session.used_at
         if unused > self._settings.ttl_seconds:
             await self._close(session, "expired")
         elif unused > self._settings.idle_seconds and session.seat.is_taken:
-            await self._rest(session, "idle")
+            at_any_rate = unused > 2 * self._settings.idle_seconds  # it was tried, and cannot be saved
+            await self._rest(session, "idle", at_any_rate=at_any_rate)

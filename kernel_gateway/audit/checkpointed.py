@@ -12,7 +12,7 @@ class Checkpointed(Event):
     """The state after `cell` is stored. `checkpoint` counts those of the session, `digest` is keyed.
 
     The session's newest such record says which stored checkpoint is the newest: no older one is taken for it. `lost`
-    counts the units of state that the checkpoint could not hold.
+    counts the units of state that the checkpoint could not hold; `written_bytes` tells nothing of other sessions.
     """
 
     kind: ClassVar[str] = "checkpointed"

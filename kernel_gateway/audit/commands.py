@@ -36,6 +36,15 @@ gpg gpg2                                                               --passphr
 ansible ansible-playbook                                               --vault-password
 nmcli                                                                  password psk
 twine                                                                  -p
+useradd usermod conan psexec psexec64 crackmapexec nxc netexec evil-winrm racadm   -p --password
+security                                                               -w -p
+codecov                                                                -t --token
+gem                                                                    --key
+nuget dotnet+nuget                                                     -k -p
+bw                                                                     unlock
+eas expo fastlane                                                      -p
+schtasks signtool                                                      /rp /p
+snmpget snmpwalk snmpbulkwalk snmpset snmptable snmptrap               -c -A -X
 pgbouncer clickhouse-client clickhouse                                 --password
 vault+login vault+unseal+operator                                      -token
 lftp ncftp ftp                                                         -p
@@ -51,7 +60,7 @@ _LOGIN = re.compile(  # name:password
 def _options() -> Iterator[Rule]:
     for line in _OPTIONS.strip().splitlines():
         cells = line.split()
-        options = [cell for cell in cells if cell.startswith("-") or cell in ("password", "psk")]
+        options = [cell for cell in cells if cell.startswith(("-", "/")) or cell in ("password", "psk", "unlock")]
         for program in cells[: -len(options)]:
             first, *more = program.split("+")
             words = "".join(rf"[ ]{{1,4}}{word}" for word in more)
@@ -81,7 +90,7 @@ _RULES = Rules(
                     rf"{re.escape(echo)}(?:-[ne]{{1,2}} )?(?:'%s(?:\\n)?' |\"%s\""
                     rf" )?[\"']?(?:[\w.-]{{1,32}}:)?(?!\$)([^\s\"'|]{{4,4096}})[\"']?\s{{0,4}}\|\s{{0,4}}"
                     r"(?:sudo[ ](?!-S)|[\w./-]{1,32}[ ]){0,2}?(?:[^\n|]{0,120}?(?:-stdin\b|--with-token|secret"
-                    r" create|login"
+                    r" (?:create|put|set|add)|env add|login"
                     r"|passwd)|sudo -S|chpasswd|smbpasswd|cryptsetup|base64)"
                 ),
                 "password",
@@ -89,6 +98,42 @@ _RULES = Rules(
             for echo in ("echo ", "printf ", "echo -n ")
         ),
         Rule("<<<", re.compile(r"(?<=token )<<< ?[\"']?(?!\$)([^\s\"']{8,4096})"), "token"),
+        Rule(
+            "<<<",
+            re.compile(
+                r"(?<=[ ])<<<[ ]?[\"']?(?!\$)((?=\S{0,64}(?:\d|[A-Z]))"
+                r"(?=\S{0,64}[A-Za-z])[^\s\"']{6,4096})[\"']?(?=\s*(?:$|[;|&\n\\]))"
+            ),
+            "password",
+        ),
+        # who, then the password, of any program: `-u name -p secret`; a number there is a port
+        *(
+            Rule(
+                option,
+                re.compile(
+                    rf"{option}[= ][\"']?[\w.@\\-]{{1,64}}[\"']?(?:[ ](?!-p)[^\s|;&]{{1,64}}){{0,4}}"
+                    r"[ ]-p[ ][\"']?(?![-/.$<\d\[])(?=\S{0,64}[\dA-Z!#%^&*])([^\s\"'|;&:]{6,128})"
+                ),
+                "password",
+            )
+            for option in (" -u", " -U", " --user", " --username")
+        ),
+        Rule(
+            "http-basic.",
+            re.compile(r"http-basic\.[\w.-]{1,128} [\w.@-]{1,64} (?![$\[-])([^\s\"']{4,256})"),
+            "password",
+        ),
+        Rule("github-oauth.", re.compile(r"github-oauth\.[\w.-]{1,128} (?![$\[-])(\w{20,256})"), "token"),
+        Rule("wpa_passphrase ", re.compile(r"wpa_passphrase \S{1,64} (?![$\[])([^\s\"']{8,63})"), "password"),
+        Rule("lftp ", re.compile(r"lftp [^\n|;&]{0,60}?-u [\w.@-]{1,64},(?!\$)([^\s\"']{4,128})"), "password"),
+        *(
+            Rule(
+                program,
+                re.compile(rf"{program}(?:userid=)?\w{{1,32}}/(?![$/])([^\s/@\"'.]{{4,64}})(?=@| \w+=)"),
+                "password",
+            )
+            for program in ("sqlldr ", "exp ", "imp ", "expdp ", "impdp ", "using ")
+        ),
         Rule("sudo", re.compile(r"sudo -S[^\n|;&]{0,40}<<< ?[\"']?(?!\$)([^\s\"']{3,256})"), "password"),
         *(
             Rule(

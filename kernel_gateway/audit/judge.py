@@ -4,9 +4,10 @@ import re
 from urllib.parse import unquote
 
 from kernel_gateway.audit.names import Says, words
+from kernel_gateway.audit.shapes import is_opaque
 
 _PLACEHOLDER = re.compile(  # what stands where a secret was, or will be
-    r"""[*•●#._?x-]{2,}$|\*|…|<[^<>]*>?$|&lt;
+    r"""[*•●#._?x-]{2,}$|\w{1,12}:\[redacted\b|\*|…|<[^<>]*>?$|&lt;
     |[\[(<*]{0,2}(?:redacted|masked|filtered|hidden|sensitive|removed|omitted|scrubbed|not[ _-]set|unset
         |secret[ ]value)\b
     |(?:your|insert|enter|replace|change|put|add|fill|todo|fixme|tbd|dummy|placeholder|example|sample|fake)
@@ -48,12 +49,14 @@ _PUBLIC = re.compile(
     r"(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-\S+|pk_(?:live|test)_|-----BEGIN (?:[A-Z ]*PUBLIC KEY|CERTIFICATE)"
     r"|SHA256:|MII[BC]Ij)"
 )
+_LONG_HEX = re.compile(r"(?=[0-9a-f]*[a-f])(?=[0-9a-f]*\d)[0-9a-f]{32,}$", re.IGNORECASE)
 _DIGIT, _LETTER, _SIGN = re.compile(r"\d"), re.compile(r"[^\W\d_]"), re.compile(r"\w")
 _NUMBERS = ("password", "passwd", "passphrase", "passcode", "pin", "otp", "totp", "code", "codes", "pwd", "psk")
 _SPOKEN_CODE = re.compile(r"\d{4,10}$|\d{3}[ -]\d{3}$|[A-Za-z0-9]{4,6}-[A-Za-z0-9]{4,6}")
 HARMLESS = words(
     """
-    a absent argument command flag option accepted an and any array at authentication authorization aws bad basic
+    a absent argument ask check command contact flag option accepted an and any array at authentication authorization
+    aws bad basic
     bearer bool boolean bytes can
     cannot changed char column could default denied describe deprecated dict digest disabled does empty enabled endpoint
     error exists expected expired expires failed failure false field file filtered for format found from given has
@@ -70,7 +73,7 @@ HARMLESS = words(
 
 def is_secret(value: str, name: str, means: Says, *, quoted: bool) -> bool:
     """Whether `value` can be a secret, under a name that means so."""
-    if means is Says.MAYBE and len(value) < 16:
+    if means is not Says.SECRET and len(value) < 16:
         return False
     if is_reference(value) or value.startswith((")", "]", "}", ",", ";")):  # what follows a closing quotation mark
         return False
@@ -88,11 +91,20 @@ def is_secret(value: str, name: str, means: Says, *, quoted: bool) -> bool:
         return False
     if means is Says.SECRET:
         return True
+    if means is Says.HINT:
+        return is_unwritten(value)
     if len(value) < 16 or not is_mixed(value) or _IDENTIFIER.match(value):
+        return False
+    if lower.endswith("id") and "/" in value:  # where a store keeps it
         return False
     if lower.endswith("key"):
         return " " not in value
     return "-" not in value or not _DIGEST.match(value)
+
+
+def is_unwritten(value: str) -> bool:
+    """Mixed as chance does, or hexadecimal of 128 bits and more; no UUID."""
+    return is_opaque(value.rstrip("=")) or _LONG_HEX.match(value) is not None
 
 
 def is_reference(value: str) -> bool:

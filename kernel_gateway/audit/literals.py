@@ -12,7 +12,7 @@ from kernel_gateway.audit.judge import (
     is_spoken_code,
     label,
 )
-from kernel_gateway.audit.names import Says
+from kernel_gateway.audit.names import Says, words
 from kernel_gateway.audit.shapes import is_opaque
 from kernel_gateway.audit.spans import BREAK, MAX_VALUE_CHARACTERS, QUOTE, SPACE, Span
 
@@ -37,7 +37,7 @@ _CODES = re.compile(rf"\s{{0,16}}{_ITEM}({_CODE}(?:[\s,;]{{1,8}}{_ITEM}{_CODE}){
 _HEREDOC = re.compile(rf"<<[-~]?[\"']?\w{{1,32}}[\"']?{BREAK}[ \t]{{0,64}}(?P<value>[^\n\\]{{1,4096}})")
 _OBJECT = re.compile(rf"\{{(?=\s{{0,32}}(?:{QUOTE}|\\n|\}}))")
 _IN_OBJECT = re.compile(  # {"token": {"type": "plain", "value": "..."}}
-    rf"[^{{}}]{{0,256}}?{QUOTE}(?i:value|val|data|raw|text|plain|plaintext|content|string|stringData){QUOTE}{SPACE}:{SPACE}(?={QUOTE})"
+    rf"[^{{}}]{{0,256}}?{QUOTE}(?i:s|b|[a-z]{{1,10}}value|value|val|data|raw|text|plain|plaintext|content|string|stringData){QUOTE}{SPACE}:{SPACE}(?={QUOTE})"
 )
 _NEXT_LINE = re.compile(r"[ \t]{0,8}\r?\n[ \t]{1,64}")
 _BLOCK = re.compile(rf"[|>][+-]?\d?[ \t]{{0,8}}{BREAK}([ \t]{{1,64}})(?P<value>[^\n\\]{{1,4096}})")  # of YAML
@@ -52,6 +52,26 @@ UNQUOTED = re.compile(
 ENCODED = re.compile(r"""(?:[^\s"'`<>&,;\\%]{1,256}|%(?!(?:25)?(?:26|22|27|2[cC]|20|0[aAdD]|3[bB]|7[dD]))){1,4096}""")
 IN_MARKUP = re.compile(r"(?:(?!&lt;|\]\]>)[^<\n]){1,4096}")
 _HEX = re.compile(r"[0-9a-f]{16,}$")
+_LETTERS = re.compile(r"[A-Za-z]{5,32}(?:-[a-z]{3,16}){0,6}$")
+_INNER_CAPITAL = re.compile(r"[a-z]{3}[A-Z][a-z]{2}")
+_SAYS_WHAT = re.compile(r"(?i:.*\b(?:is|was|(?:set|changed|updated|rotated)[ ]to)[ ]?:?\s*)$")
+_ENDS = re.compile(r"[.,;!]?[ \t]{0,4}(?:\r?\n|\\n|[\"')]|$)")
+# what a sentence says about a password, and where it is not one
+_DESCRIBES = re.compile(
+    r"(?:[^e]ed|ted|red|ked|ned|med|led|sed|ved|ged|ced|ing|able|ible|less|ful|ous|ive|ent|ant|ial|al|ly|ic|ect|est|ary|ory|ong|ise|ue)$"
+)
+_DESCRIPTIONS = words(
+    """
+    admin anyone blank bcrypt broken clear client clients common compromise complex configuration console correct
+    crypt database
+    default different easy either email environment every everyone exist fetch files fine global good guess here
+    itself keychain ldap
+    login logs longer match memory needed nobody nothing okay others output permit placeholder plain plaintext prompt
+    public ready rotate safe same screen secrets secure server short simple sixteen skip someone something stale
+    stdin stdout strength system team tests there trivial twelve unchanged under unlock unsafe users valid
+    vault visible weaker works yours zeros
+    """
+)
 _PHRASES = ("phrase", "mnemonic", "words", "seed")
 
 
@@ -146,6 +166,18 @@ def judged(text: str, match: re.Match[str] | None, name: str, means: Says, group
     return Span(*match.span(group), label(name))
 
 
+def _is_chosen(text: str, match: re.Match[str], value: str, *, copula: str, is_quoted: bool) -> bool:
+    """Whether words can be a password: `is velvetHarbour`, `"velvet-harbour-copper"`, `set to velvet` where it ends."""
+    if not _LETTERS.match(value) or value.lower() in HARMLESS or is_reference(value) or is_code(value):
+        return False
+    said = _SAYS_WHAT.match(copula) is not None
+    if (said or is_quoted) and (_INNER_CAPITAL.search(value) or value.count("-") > 1):
+        return True
+    if not said or value.count("-") == 1 or _DESCRIBES.search(value) or value in _DESCRIPTIONS:
+        return False
+    return _ENDS.match(text, match.start() + len(value)) is not None
+
+
 def prose(text: str, separator: re.Match[str], name: str, means: Says) -> Span | None:
     """`the password is hunter2`, `invalid token 8f3a...`: only what cannot be a word or an identifier."""
     opening = OPENING.match(text, separator.end())
@@ -162,6 +194,8 @@ def prose(text: str, separator: re.Match[str], name: str, means: Says) -> Span |
     if means is not Says.SECRET:
         return span if separator["copula"] and is_opaque(value) else None
     is_password = "pass" in lower or "pwd" in lower
+    if is_password and _is_chosen(text, match, value, copula=separator["copula"] or "", is_quoted=opening is not None):
+        return span
     if is_password and separator["copula"] and value.isdigit() and is_spoken_code(value):
         return span
     shortest = 6 if separator["copula"] else 8 if is_password else 12

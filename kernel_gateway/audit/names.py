@@ -10,8 +10,9 @@ class Says(IntEnum):
     """What a name says about the value that follows it."""
 
     NOTHING = 0
-    MAYBE = 1  # a secret if it also looks like one
-    SECRET = 2
+    HINT = 1  # a secret if nobody can have written the value
+    MAYBE = 2  # a secret if it also looks like one
+    SECRET = 3
 
 
 def words(text: str) -> frozenset[str]:
@@ -27,13 +28,18 @@ _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 # parts after the one that matters: SECRET_KEY_BASE, password2, token_v2, API_KEY_PROD
 _TRAILING = words(
     """
-    again b backup base base64 confirm confirmation confirmed current data dev enc encoded encrypted env header
-    hex input literal live main new old pem plain plaintext prev previous primary prod production raw
+    admin again b backup base base64 confirm confirmation confirmed current data db default dev enc encoded encrypted
+    env header
+    hex input internal literal live main master new old pem plain plaintext prev previous primary prod production qa
+    raw readonly replica ro root rw
     sandbox secondary staging str string test text v val value
     """
 )
-_SECRET = words("apikey apitoken jwt mnemonic otp pass passwords pin pincode psk pw secrets sshpass totp")
-_SECRET_ENDINGS = tuple(words("apikey passcode passphrase passwd password passwort pwd secret token"))
+_SECRET = words(
+    "apikey apitoken jwt keyphrase mnemonic otp pass passwords passwrd pepper pin pincode psk psswd pswd pw pword"
+    " secrets sshpass totp xprv"
+)
+_SECRET_ENDINGS = tuple(words("apikey passcode passphrase passwd password passwort passwrd pwd secret token"))
 # "backup code", "seed phrase", "otp seed": what the last word says only after one of these
 _SECRET_AFTER = {
     "code": words(
@@ -45,12 +51,13 @@ _SECRET_AFTER = {
     ),
     "phrase": words("backup mnemonic pass recovery secret seed wallet"),
     "words": words("backup mnemonic recovery secret seed wallet"),
-    "seed": words("factor hd mfa mnemonic otp totp wallet"),
+    "seed": words("crypto factor hd keyring master mfa mnemonic otp root secret totp wallet"),
+    "word": words("pass"),
     "community": words("ro rw snmp snmpv2 read write"),
     "pin": words("card device door login phone sim user"),
     "hash": words("password passwd pwd"),
-    "pat": words("access azure devops git github gitlab jira personal user"),
 }
+_ANIMALS = words("donkey hockey jockey monkey turkey whiskey")  # end as keys do, and are none
 _PLAIN_PASSES = words("bypass compass encompass overpass surpass trespass underpass")
 _PLAIN_PINS = words(
     "board button cs data dc echo enable gpio input irq led miso mosi output relay reset sck scl sda sensor tx rx"
@@ -72,6 +79,25 @@ FOREIGN = re.compile("|".join(map(re.escape, FOREIGN_WORDS)), re.IGNORECASE)
 _MAYBE = words(
     "auth authorization cookie cookies cred credential credentials creds hmac oauth salt sas sig signature sid"
     " sessionid"
+)
+# what may be one, by its value alone
+_HINTS = words("access bearer keytab kek dek pat refresh private session")
+# what tells something about a secret, and no secret itself
+_ABOUT = words(
+    """
+    age algorithm alg arn at audience auth backend bucket by cache cert change changed class cleanup client cls
+    column config
+    count counter created date day days digest dir duration enabled endpoint error event exp expires expiry expiration
+    field file filter fingerprint flow format generator group handler hash hasher header hint hours id identifier ids
+    idx
+    index info interval issuer kid kind label lang last length level lifetime limit link list location log manager max
+    mechanism message metadata method min minutes mode model module name namespace names number owner page path pattern
+    pipeline plugin policy pool position prefix provider public range rate ref reference region regex request required
+    reset resolver response role rotation rule rules salt schema scope scopes seconds selector sequence server service
+    sha sha256 size source spec start state status storage store strategy strength subject suffix sum table tag target
+    task template test text thumbprint time timeout timestamp title total ttl type uid unit until updated uri url usage
+    use used user username uuid valid validator version view volume warning
+    """
 )
 # tokens of paging, language models and locks are no secrets
 _PLAIN_TOKENS = words(
@@ -130,7 +156,18 @@ def says(name: str) -> Says:
     if (singular := _singular(last)) is not None:
         means = _says(before, singular)
         return means if singular == "code" else min(means, Says.MAYBE)
-    return _says(before, last)
+    means = _says(before, last)
+    return max(means, _hint(parts)) if means is Says.NOTHING else means
+
+
+def _hint(parts: list[str]) -> Says:
+    """Where a secret is named first, and then whose it is: `token_github`, `api_key_for_billing`."""
+    if parts[-1] in _ABOUT or parts[-1].isdigit():
+        return Says.NOTHING
+    if parts[-1] in _HINTS:
+        return Says.HINT if len(parts) > 1 and parts[-2] not in _PLAIN_TOKENS else Says.NOTHING
+    named = any(_says(parts[:at], part) is Says.SECRET for at, part in enumerate(parts[:-1]) if at < 6)
+    return Says.HINT if named and _ABOUT.isdisjoint(parts[1:]) else Says.NOTHING
 
 
 def _singular(word: str) -> str | None:
@@ -153,8 +190,15 @@ def _says(before: list[str], last: str) -> Says:
         return Says.SECRET if prior in _SECRET_AFTER[last] else Says.NOTHING
     if last.endswith("token") and prior in _PLAIN_TOKENS:
         return Says.NOTHING
-    if last in _SECRET or last.endswith(_SECRET_ENDINGS) or (last.endswith("pass") and last not in _PLAIN_PASSES):
+    if (
+        last in _SECRET
+        or last.endswith(_SECRET_ENDINGS)
+        or last in ("rootpw", "adminpw", "bindpw", "dbpw")
+        or (last.endswith("pass") and last not in _PLAIN_PASSES)
+    ):
         return Says.SECRET
+    if last in _ANIMALS:
+        return Says.NOTHING
     if last.endswith("key") and (of := last.removesuffix("key") or prior):
         if of in _PLAIN_KEYS or (of == "primary" and len(before) == 1):
             return Says.NOTHING

@@ -9,7 +9,7 @@ from kernel_gateway.audit.shapes import is_random
 from kernel_gateway.audit.spans import Span
 
 _URL = re.compile(
-    r"(?:http|ws)s?(?::|%3[aA])(?:\\{0,15}/|%2[fF]){2}(?P<host>[\w.%:@-]{3,253})(?P<path>(?:(?:\\{0,15}/|%2[fF])[^\s\"'<>`/?#\\)\]]{0,512}){1,24})"
+    r"(?:http|ws|rtmp)s?(?::|%3[aA])(?:\\{0,15}/|%2[fF]){2}(?P<host>[\w.%:@-]{3,253})(?P<path>(?:(?:\\{0,15}/|%2[fF])[^\s\"'<>`/?#\\)\],;|]{0,512}){1,24})"
 )
 _SEGMENT = re.compile(r"(?:/|%2[fF])((?:(?!%2[fF])[^/\\])+)")
 # what stands before it in the path, or in the name of the host
@@ -27,7 +27,7 @@ _GIVES_ACCESS = words(
     """
 )
 _HOSTS = words(
-    "hook hooks hc-ping webhook webhooks rpc mainnet testnet goerli sepolia quiknode quicknode infura alchemy"
+    "hook hooks rtmp hc-ping webhook webhooks rpc mainnet testnet goerli sepolia quiknode quicknode infura alchemy"
     " ankr node nodes ingest"
 )
 _VERSION = re.compile(r"v\d{1,2}$")
@@ -47,7 +47,12 @@ def find(text: str) -> Iterator[Span]:
     if "//" not in text and "%2" not in text and "\\/" not in text:
         return
     for url in _URL.finditer(text):
-        host = words(re.sub(r"[.:@-]", " ", url["host"].lower()) + " " + url["host"].split(".")[0].lower())
+        host = words(
+            re.sub(r"[.:@-]", " ", url["host"].lower())
+            + (" rtmp" if url[0].startswith("rtmp") else "")
+            + " "
+            + url["host"].split(".")[0].lower()
+        )
         since = 0 if not host.isdisjoint(_HOSTS) else None  # how many segments ago it was said
         before = ""
         for segment in _SEGMENT.finditer(text, *url.span("path")):

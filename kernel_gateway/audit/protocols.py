@@ -62,6 +62,49 @@ _RULES = Rules(
             re.compile(r"set password for \S{1,80}\s?(?:=|to)\s?[\"']([^\"'\n]{1,256})", re.I),
             "password",
         ),
+        # of SQL, whatever the word before: ROLE r LOGIN PASSWORD '...', OPTIONS (password '...'), KEY '...'
+        Rule(
+            "password",
+            re.compile(
+                r"(?<![\w-])password[ ]{1,4}\(?N?\\{0,3}'([^'\n\\]{4,256})\\{0,3}'(?=[ ;,)\"\\]|$)", re.I | re.M
+            ),
+            "password",
+        ),
+        Rule("database ", re.compile(r"database [^\n]{1,200}? key '([^'\n]{4,256})'", re.I), "key"),
+        Rule("pragma ", re.compile(r"pragma (?:\w+\.)?(?:hex)?(?:re)?key ?= ?[\"']([^\"'\n]{4,256})", re.I), "key"),
+        Rule(
+            "identified by ",
+            re.compile(r"identified by (?![\"'$:<&])((?=\S{0,64}[\dA-Z])[^\s\"';,]{6,128})", re.I),
+            "password",
+        ),
+        *(
+            Rule(
+                word,
+                re.compile(rf"{word}[\w.-]{{1,64}} (?:on|reset) [^\n]{{0,40}}?>([^\s>~+@]{{6,256}})", re.I),
+                "password",
+            )
+            for word in ("setuser ", "user ")
+        ),
+        Rule(  # of mail and file transfer
+            "pass ",
+            re.compile(
+                r"(?<![\w.-])(?<![\w.-] )PASS (?!Test|test|\[)((?=\S{0,64}(?:\d|[a-z][A-Z]|:))[^\s/.()\"']{6,128})"
+                r"(?=\s*(?:\\[rn]|$|[\r\n\"']))"
+            ),
+            "password",
+        ),
+        Rule("wifi:", re.compile(r"WIFI:(?:[^\n\"'<>]{0,200}?;)?P:([^;\s]{4,128})", re.I), "password"),
+        *(  # a parameter of one letter says nothing: only what nobody can have written
+            Rule(
+                name,
+                re.compile(
+                    rf"{re.escape(name)}(?![0-9a-fA-F]+\b)((?=[\w-]{{0,64}}[A-Z])(?=[\w-]{{0,64}}\d)[\w-]{{24,512}})",
+                    re.A,
+                ),
+                "token",
+            )
+            for name in ("?k=", "&k=", "?t=", "&t=", "?h=", "&h=")
+        ),
         Rule("with password", re.compile(r"with password[ ]{1,4}=?[ ]{0,4}\\?'([^'\n\\]{1,256})", re.I), "password"),
         Rule(
             "auth default ", re.compile(r"auth default ((?=\D{0,100}\d)[^\s\"'\\]{6,256})", re.I), "password"

@@ -8,7 +8,20 @@ identifiers stay readable; and `Redactor` also removes exact values that this pr
 import re
 from collections.abc import Iterable, Iterator
 
-from kernel_gateway.audit import columns, commands, grids, headers, links, paths, protocols, shapes, tokens, values
+from kernel_gateway.audit import (
+    calls,
+    columns,
+    commands,
+    grids,
+    headers,
+    links,
+    logins,
+    paths,
+    protocols,
+    shapes,
+    tokens,
+    values,
+)
 from kernel_gateway.audit.known import KnownValues
 from kernel_gateway.audit.layers import inside_base64, inside_percent
 from kernel_gateway.audit.spans import Span, lowered, replace
@@ -82,5 +95,7 @@ def _spans(text: str) -> Iterator[Span]:
     yield from shapes.find(text, lower)
     yield from values.find(text, lower)
     yield from protocols.find(text, lower)
+    yield from calls.find(text, lower)
+    yield from logins.find(text, lower)
     yield from columns.find(text, lower)
     yield from grids.find(text, lower)

@@ -21,6 +21,8 @@ _PART = re.compile(r"[._$-]+")
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}$", re.IGNORECASE)
 _UUID_AT_END = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$", re.IGNORECASE)
 _HEX = re.compile(r"[0-9a-f]+$|[0-9A-F]+$")
+# words, acronyms and numbers of a name in CamelCase
+_SPELLED = re.compile(r"[A-Z][a-z]{2,}|\d{1,5}|[A-Z]{2,6}(?=\d|[A-Z][a-z])|^[a-z]{3,}")
 _FILE = re.compile(r"\.(?:[a-z]{2,5}|[a-z]{1,3}\d?)$")
 _MAX_WORDS = 5
 
@@ -73,14 +75,15 @@ _ULID = re.compile(r"[0-9A-Z]+$|[0-9a-z]+$")  # of one case: an id
 # A sentence that speaks of one, and the value that follows it in the same sentence.
 _CUES = (
     *("password", "passphrase", "secret", "token", "credential", "api key", "apikey", "access key", " key", "leaked"),
-    *("revoke", "rotate", "login", "log in", "sign in", "authenticate"),
+    *("revoke", "rotate", "login", "log in", "sign in", "authenticate", "paste", "copy"),
 )
 _SPOKEN = Rules(
     Rule(
         cue,
         re.compile(
-            rf"(?i:{cue})[a-z]{{0,3}}(?![\"'_\w-])[^\n=:;{{}}\[\]|,]{{0,48}}?(?::[ ])?[ (\"'`<]{{1,3}}"
-            r"((?=[\w~+/.-]{0,200}\d)[A-Za-z0-9][\w~+/.-]{18,300}={0,2})",
+            rf"(?i:{cue})[a-z]{{0,3}}(?![\"'_\w-])[^\n=:;{{}}\[\]|,]{{0,48}}?:?"
+            rf"(?:[ (\"'`*]|\s{{0,2}}</?\w{{0,12}}>?|\n){{1,4}}"
+            r"(?![\w.+-]{1,10}:)((?=[\w~+/.:-]{0,200}\d)[A-Za-z0-9][\w~+/.:-]{18,300}={0,2})",
             re.ASCII,
         ),
         "token",
@@ -101,7 +104,7 @@ def find(text: str, lower: str) -> Iterator[Span]:
 
 def is_token(value: str, *, in_path: bool = False) -> bool:
     """Whether `value` is words that name a token and something opaque, in the form `word_word_opaque`."""
-    if _UUID.match(value) or _FILE.search(value):
+    if _UUID.match(value) or _FILE.search(value) or _is_class(value):
         return False
     parts = _PART.split(value)
     if not value[0].isalpha():
@@ -140,7 +143,7 @@ def is_opaque(value: str) -> bool:
     parts = _PART.split(value)
     if _is_word(parts[0]) and parts[0].lower() in _THINGS and len(parts) > 1:
         return False
-    return not _is_slug(parts) and not _FILE.search(value) and is_random(value, 20)
+    return not _is_slug(parts) and not _is_class(value) and not _FILE.search(value) and is_random(value, 20)
 
 
 def _is_base64(value: str) -> bool:
@@ -151,6 +154,12 @@ def _is_word(part: str) -> bool:
     if part.isalpha():
         return len(part) <= 12 and (part.islower() or part.isupper() or part.istitle())
     return len(part) <= 4 and part.isalnum() and (part.islower() or part.isupper())
+
+
+def _is_class(value: str) -> bool:
+    """A class in its module: `shop.auth.hashers.Argon2PasswordHasher`."""
+    name = re.split(r"[.$]", value)[-1] if "." in value else ""
+    return bool(name) and sum(map(len, _SPELLED.findall(name))) * 20 >= len(name) * 17
 
 
 def _is_slug(parts: list[str]) -> bool:

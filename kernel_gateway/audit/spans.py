@@ -46,11 +46,9 @@ class Rules:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         ordered = sorted(rules, key=lambda rule: rule.anchor)
-        anchors = {rule.anchor for rule in ordered}
-        # an anchor that begins with another is found where that one is
-        shortest = {a for a in anchors if not any(a.startswith(b) for b in anchors if b != a)}
-        self._anchor = re.compile(_any_of(sorted(shortest)))
-        self._rules = {anchor: [rule for rule in ordered if rule.anchor.startswith(anchor)] for anchor in shortest}
+        anchors = shortest(rule.anchor for rule in ordered)
+        self._anchor = re.compile(any_of(sorted(anchors)))
+        self._rules = {anchor: [rule for rule in ordered if rule.anchor.startswith(anchor)] for anchor in anchors}
 
     def find(self, text: str, lower: str) -> Iterator[Span]:
         done: dict[int, int] = {}  # how far a rule has matched
@@ -68,10 +66,16 @@ class Rules:
             hit = self._anchor.search(lower, at + 1)
 
 
-def _any_of(words: list[str]) -> str:
+def shortest(anchors: Iterable[str]) -> set[str]:
+    """Without those that begin with another: they are found where that one is."""
+    each = set(anchors)
+    return {a for a in each if not any(a.startswith(b) for b in each if b != a)}
+
+
+def any_of(words: list[str]) -> str:
     """A pattern for any of `words`, none of which begins another: one branch per letter, so that most fail at once."""
     branches = [
-        re.escape(first) + (_any_of(rests) if any(rests) else "")
+        re.escape(first) + (any_of(rests) if any(rests) else "")
         for first, group in groupby(words, key=lambda word: word[0])
         for rests in [[word[1:] for word in group]]
     ]

@@ -41,6 +41,8 @@ _RULES = Rules(
         Rule(
             "msh", re.compile(r"[A-Za-z0-9]{10}msh[A-Za-z0-9]{23}jsn[A-Za-z0-9]{12}", re.ASCII), "rapidapi", before=10
         ),
+        Rule(".atlasv1.", re.compile(r"[A-Za-z0-9]{0,14}\.atlasv1\.[\w-]{40,}", re.ASCII), "terraform", before=14),
+        Rule("azdo", re.compile(r"[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}(?![A-Za-z0-9])", re.ASCII), "azure", before=76),
         Rule("endr+", re.compile(r"endr\+[A-Za-z0-9-]{16,}", re.ASCII), "endor"),
     ]
 )
@@ -49,5 +51,5 @@ _DISCORD = re.compile(r"[MNO](?<![\w.-].)[A-Za-z0-9_-]{23,27}\.[\w-]{6}\.[\w-]{2
 
 def find(text: str, lower: str) -> Iterator[Span]:
     yield from _RULES.find(text, lower)
-    for match in _DISCORD.finditer(text):
+    for match in _DISCORD.finditer(text) if text.count(".") > 1 else ():
         yield Span(*match.span(), "discord")

@@ -62,12 +62,13 @@ netlify         nfp_ nfc_ nfo_ nfu_             W{36,}
 deno            ddp_ ddw_                       X{30,}
 scalingo        tk-us-                          W{40,}
 pulumi          pul-                            [0-9a-f]{40}
-terraform       .atlasv1.                       W{40,}
+bedrock         absk                            [A-Za-z0-9+/]{60,}={0,2}
+adobe           p8e-                            W{30,}
 infracost       ico-                            X{32}
 spacelift       spl_                            X{30,}
 shopify         shpat_ shpca_ shppa_ shpss_ shpua_ shptka_   [0-9A-Fa-f]{32}
 square          sq0atp- sq0csp- sq0idp-         W{20,}
-square          eaaae                           W{55,}
+square          eaaa                            (?=[A-Za-z_-]{0,40}\d)W{60}(?!X)
 braintree       access_token$                   (?:production|sandbox)\$X{12,20}\$[0-9a-f]{32}
 plaid           access-production- access-sandbox- access-development-   [0-9a-f]{8}-[0-9a-f-]{27}
 flutterwave     flwseck                         (?:_test|_TEST)?-X{12,64}(?:-X)?

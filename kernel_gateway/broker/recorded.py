@@ -43,9 +43,13 @@ class Notes:
 
 
 class Recorded:
-    """The answers of an earlier run, given again: to the same call the same, in the same order."""
+    """The answers of an earlier run, given again: to the same call the same, in the same order.
+
+    `is_short` once one was asked for that is not there, whatever the cell makes of it.
+    """
 
     def __init__(self, raw: bytes) -> None:
+        self.is_short = False
         self._left: defaultdict[tuple[str, str], deque[Mapping[str, Any]]] = defaultdict(deque)
         for operation, digest, outcome in json.loads(raw) if raw else ():
             self._left[operation, digest].append(outcome)
@@ -54,6 +58,7 @@ class Recorded:
         """Raises the GatewayError that it ended with then, and `not_available` where nothing was kept."""
         left = self._left[operation, _digest(arguments)]
         if not left:
+            self.is_short = True
             message = f"`{operation[:80]}` is not called again while its cell is run again, and its answer was not kept"
             raise GatewayError("not_available", message)
         outcome = left.popleft()

@@ -59,6 +59,7 @@ class Kernel:
         self.gone: asyncio.Future[None] = loop.create_future()
         self._process, self._sockets, self._connection, self._settings = process, sockets, connection, settings
         self._bridge = bridge
+        self.was_stopped = False  # by us; else it ended by itself
         self._cleanup: asyncio.Task[None] | None = None
         self._watcher = asyncio.create_task(self._watch(), name="kernel-watch")
 
@@ -214,6 +215,7 @@ class Kernel:
     async def stop(self, cause: str = "it was stopped") -> None:
         """Kills the sandbox and everything in it. Idempotent; the first cause stands."""
         if not self.died.done():
+            self.was_stopped = True
             self.died.set_result(cause)
         self._process.send_signal(signal.SIGKILL)
         if self._cleanup is None:

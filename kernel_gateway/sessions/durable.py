@@ -44,6 +44,11 @@ class Durable:
             catalog=self.catalog,
         )
 
+    async def left_over(self) -> set[str]:
+        """What has state here and no life: its deletion, or its beginning, was cut short."""
+        kept = {*await self.checkpoints.session_ids(), *await self.trail.session_ids()}
+        return {each for each in kept - {*await self.register.ids()} if not self.register.are_elsewhere(each)}
+
     async def forget(self, session_id: str) -> None:
         """Everything that is kept of it is deleted."""
         await self.checkpoints.delete(session_id)

@@ -9,8 +9,11 @@ from kernel_gateway.auth.principal import Principal
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.sessions.durable import Durable
 from kernel_gateway.sessions.life import Life, Ran
+from kernel_gateway.sessions.manifest import Manifest
 from kernel_gateway.sessions.session import Session
-from kernel_gateway.store.commits import Mark
+from kernel_gateway.store.commits import Commit, Mark
+
+NOTHING = Manifest(format=1, cell=0, units=[], order=[])
 
 
 class Forking:
@@ -25,57 +28,90 @@ class Forking:
 
         Raises GatewayError invalid (there is no such cell), not_available (its state is not kept).
         """
-        before = await self._way_to(parent, at)
+        before, commit = await self._way_to(parent, at)
         now = self._clock()
         life = Life(owner, now, now, parent.life.lineage, at, parent=parent.id, parent_cell=at, is_fresh=True)
         life.last_cell_id = before[-1].cell_id if before else ""
-        place = self._durable.mark(session_id, life)
-        life.pending = await self._place(self._durable.mark(parent.id, parent.life), place, life, at, before)
-        await self._durable.sources.copy(parent.id, session_id, {ran.cell_id for ran in before})
-        for ran in before:
-            answers = await self._durable.trail.answers(parent.id, ran.number)
-            await self._durable.trail.put(session_id, ran, answers)
-        await self._durable.register.put(session_id, life)
+        life.pending = _after(before, commit)
+        try:
+            if commit is not None:
+                place = self._durable.mark(session_id, life)
+                mark = self._durable.mark(parent.id, parent.life)
+                self._told(life, place, await self._durable.checkpoints.fork(mark, commit, place))
+            await self._durable.sources.copy(parent.id, session_id, {ran.cell_id for ran in before})
+            for ran in before:
+                answers = await self._durable.trail.answers(parent.id, ran.number)
+                await self._durable.trail.put(session_id, ran, answers)
+            await self._durable.register.put(session_id, life)
+        except BaseException:
+            await self._durable.forget(session_id)
+            raise
         return life
 
     async def back(self, session: Session, at: int) -> None:
-        """The session itself, in a new branch. Nobody else has its turn meanwhile."""
-        before = await self._way_to(session, at)
-        life = session.life
-        mark = self._durable.mark(session.id, life)
+        """The session itself, in a new branch. Nobody else has its turn meanwhile. A death on the way leaves it either
+        here or there: `resume` says which."""
+        before, commit = await self._way_to(session, at)
+        life, durable = session.life, self._durable
+        life.going_back_to = at
+        await durable.register.put(session.id, life)
+        mark = durable.mark(session.id, life)
         branch = replace(mark, epoch=life.epoch + 1)
-        pending = await self._place(mark, branch, life, at, before)
-        life.epoch, life.pending = branch.epoch, pending
-        life.cells, life.last_cell_id = at, before[-1].cell_id if before else ""
+        if commit is not None:
+            placed = await durable.checkpoints.fork(mark, commit, branch)
+        else:
+            placed = await durable.checkpoints.restart(mark, branch, NOTHING.written())
+        self._told(life, branch, placed)
+        await self._arrive(session, at, branch.epoch, before, placed)
+
+    async def resume(self, session: Session) -> None:
+        """After a death: ends what had begun, or forgets it."""
+        life = session.life
+        if not life.going_back_to:
+            return
+        newest = await self._durable.checkpoints.latest(session.id)
+        if newest is not None and newest.epoch > life.epoch:
+            before = [ran for ran in await self._durable.trail.all(session.id) if ran.number <= life.going_back_to]
+            await self._arrive(session, life.going_back_to, newest.epoch, before, newest)
+        else:
+            life.going_back_to = 0
+            await self._durable.register.put(session.id, life)
+
+    async def _arrive(self, session: Session, at: int, epoch: int, before: list[Ran], commit: Commit) -> None:
+        life = session.life
+        life.epoch, life.cells, life.pending, life.going_back_to = epoch, at, _after(before, commit), 0
+        life.last_cell_id = before[-1].cell_id if before else ""
         await self._durable.trail.leave(session.id, at)
         await self._durable.register.put(session.id, life)
 
-    async def _way_to(self, session: Session, at: int) -> list[Ran]:
+    async def _way_to(self, session: Session, at: int) -> tuple[list[Ran], Commit | None]:
+        """The cells up to there, and the newest commit among them. Raises GatewayError invalid, not_available."""
         if not 1 <= at <= session.cells:
             cells = f"1 to {session.cells}" if session.cells else "none yet"
             raise GatewayError("invalid", f"there is no cell {at} to go back to; this session has {cells}")
-        return [ran for ran in await self._durable.trail.all(session.id) if ran.number <= at]
-
-    async def _place(self, parent: Mark, place: Mark, life: Life, at: int, before: list[Ran]) -> list[Ran]:
-        """Gives `place` the newest commit up to `at`, and says which cells are to be run on top of it."""
-        checkpoints, first = self._durable.checkpoints, 0
-        if (commit := await checkpoints.at(parent.session_id, at)) is not None:
-            placed = await checkpoints.fork(parent, commit, place)
-            first = commit.cell
-            owner = life.owner
-            self._record(
-                Checkpointed(
-                    at=self._clock(),
-                    organisation=owner.organisation,
-                    subject=owner.subject,
-                    client=owner.client,
-                    session_id=place.session_id,
-                    cell=placed.cell,
-                    checkpoint=placed.seq,
-                    digest=placed.digest,
-                )
-            )
-        missing = set(range(first + 1, at + 1)) - {ran.number for ran in before}
-        if missing:
+        before = [ran for ran in await self._durable.trail.all(session.id) if ran.number <= at]
+        commit = await self._durable.checkpoints.at(session.id, at)
+        first = commit.cell if commit is not None else 0
+        if set(range(first + 1, at + 1)) - {ran.number for ran in before}:
             raise GatewayError("not_available", f"the state after cell {at} is not kept; go back to a later cell")
-        return [ran for ran in before if ran.number > first]
+        return before, commit
+
+    def _told(self, life: Life, place: Mark, placed: Commit) -> None:
+        owner = life.owner
+        self._record(
+            Checkpointed(
+                at=self._clock(),
+                organisation=owner.organisation,
+                subject=owner.subject,
+                client=owner.client,
+                session_id=place.session_id,
+                cell=placed.cell,
+                checkpoint=placed.seq,
+                digest=placed.digest,
+            )
+        )
+
+
+def _after(before: list[Ran], commit: Commit | None) -> list[Ran]:
+    """Those that are to be run again on top of it."""
+    return [ran for ran in before if ran.number > (commit.cell if commit is not None else 0)]

@@ -8,6 +8,9 @@ from typing import Any
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.limits.usage import NOTHING, Usage
 
+RAN_TO_ITS_END = ("ok", "error")
+"""The statuses of cells that can be run again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ran:
@@ -25,6 +28,8 @@ class Life:
     often it lost some of its state. `lineage` is shared by all that were forked from one another; `parent` and
     `parent_cell` say from where. `pending` are the cells after the last commit. `used` is what its account counted.
 
+    `going_back_to` is the cell to which it is just going back; `ended` what kernels were given that ended them.
+
     `is_fresh`: what its kernel loads first must share nothing with its siblings, such as the state of random numbers.
     """
 
@@ -39,6 +44,8 @@ class Life:
     parent_cell: int = 0
     last_cell_id: str = ""
     is_fresh: bool = False
+    going_back_to: int = 0
+    ended: list[str] = field(default_factory=list)
     pending: list[Ran] = field(default_factory=list)
     calls: int = 0
     writes: int = 0

@@ -20,6 +20,7 @@ MAX_NAMES = 20_000  # of one unit: all variables may share what can change
 MAX_CHUNK_NAMES = 100_000  # of one manifest, each as often as it is named
 CHUNK_BYTES = 1024 * 1024  # all but the last of a stream have as many
 _ALIGNMENT = 64  # of a buffer: as numpy wants its arrays at best
+_REFUSED = ("saving it takes longer than", "it takes more than", "holds image bytes")  # as the kernel says it
 _Name = Annotated[str, Field(min_length=1, max_length=1000)]
 _Chunks = list[Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]]
 _Count = Annotated[int, Field(ge=0, le=2**48)]
@@ -65,6 +66,11 @@ class Unit(_Strict):
     wild: int = Field(0, ge=0, le=9)
     draws: bool = False
     lost: str = Field("", max_length=2000)
+
+    @property
+    def is_unpicklable(self) -> bool:
+        """Lost, and neither for its size nor for an image in it: its cells can make it again."""
+        return bool(self.lost) and not self.lost.startswith(_REFUSED)
 
 
 class Manifest(_Strict):

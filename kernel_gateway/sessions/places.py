@@ -1,6 +1,6 @@
 """The places for sessions: so many in all, so many for each caller, and whose each one is. Records nothing."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
 from kernel_gateway.auth.principal import Principal
@@ -10,6 +10,8 @@ from kernel_gateway.sessions.session import Session
 from kernel_gateway.sessions.settings import SessionSettings
 
 RETRY_SECONDS = 5.0  # most cells take less
+Rest = Callable[[Session, str], Awaitable[bool]]
+"""Has a session hibernate, for a reason; False where it cannot."""
 _MAX_CLOSED = 10_000  # ids of closed sessions whose owner may still read their transcript
 
 
@@ -75,8 +77,8 @@ class Places:
             )
 
     @asynccontextmanager
-    async def room(self, session: Session) -> AsyncIterator[None]:
-        """Room for its kernel, for as long as the context: whoever was idle longest hibernates for it.
+    async def room(self, rest: Rest, session: Session) -> AsyncIterator[None]:
+        """Room for its kernel, for as long as the context: whoever was idle longest comes to `rest` for it.
 
         Raises ExceededError where nobody is idle.
         """
@@ -85,9 +87,9 @@ class Places:
             if not session.seat.is_taken:
                 mine = [each for each in self.of(session.owner) if self._has_room(each)]
                 settings = self._settings
-                await self._make_room(mine, settings.max_kernels_per_principal, "kernels-per-token", session)
+                await self._make_room(rest, mine, settings.max_kernels_per_principal, "kernels-per-token", session)
                 everybody = [each for each in self._open.values() if self._has_room(each)]
-                await self._make_room(everybody, settings.max_kernels, "kernels", session)
+                await self._make_room(rest, everybody, settings.max_kernels, "kernels", session)
             yield
         finally:
             self._starting.discard(session.id)
@@ -95,13 +97,13 @@ class Places:
     def _has_room(self, session: Session) -> bool:
         return session.seat.is_taken or session.id in self._starting
 
-    async def _make_room(self, holders: list[Session], most: int, policy: str, wanted_by: Session) -> None:
+    async def _make_room(self, rest: Rest, holders: list[Session], most: int, policy: str, wanted_by: Session) -> None:
         idle = sorted((each for each in holders if each is not wanted_by), key=lambda session: session.used_at)
         surplus = len(holders) - most
         for each in idle:
             if surplus <= 0:
                 return
-            surplus -= await each.hibernate()
+            surplus -= await rest(each, "room")
         if surplus > 0:
             message = "every kernel there may be is at work; try again when a cell has ended"
             raise ExceededError(message, policy=policy, quota=most, retry_after=RETRY_SECONDS)

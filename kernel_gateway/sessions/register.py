@@ -12,13 +12,13 @@ class Register:
     """`are_elsewhere(session_id)` says whether it is another gateway's, which lives."""
 
     def __init__(self, vault: Vault, are_elsewhere: Callable[[str], bool] = lambda session_id: False) -> None:
-        self._vault, self._are_elsewhere = vault, are_elsewhere
+        self._vault, self.are_elsewhere = vault, are_elsewhere
 
     def __repr__(self) -> str:
         return f"<Register in {self._vault!r}>"
 
     async def ids(self) -> list[str]:
-        return [each for each in await self._vault.holders(_KIND) if not self._are_elsewhere(each)]
+        return [each for each in await self._vault.holders(_KIND) if not self.are_elsewhere(each)]
 
     async def all(self) -> dict[str, Life]:
         """Those that nobody else has, by id, in the order of their opening."""

@@ -1,23 +1,20 @@
 """Gives a fresh kernel what a session's last one held: the newest commit, then the cells after it, run once more."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.kernel import Kernel
 from kernel_gateway.sessions.durable import Durable
-from kernel_gateway.sessions.life import Life, Ran
-from kernel_gateway.sessions.manifest import Layout, Manifest, told, tombstones
+from kernel_gateway.sessions.life import RAN_TO_ITS_END, Life, Ran
+from kernel_gateway.sessions.loading import Loading
+from kernel_gateway.sessions.manifest import Manifest, told, tombstones
+from kernel_gateway.sessions.rebuilding import Made, Rebuilding, Rerun
 from kernel_gateway.sessions.sources import Source
-from kernel_gateway.store.commits import Mark
 
-_IN_A_MESSAGE_BYTES = 1024 * 1024  # beyond it the memory file costs less
-_RAN_TO_ITS_END = ("ok", "error")
-
-Rerun = Callable[[Ran, Source, bytes], Awaitable[str]]
-"""Runs a cell again with what its calls were answered with, and says how it ended this time."""
+_PASSING = ("kernel_died", "busy", "limited", "disabled", "deadline")
+_LOAD, _REBUILD = "load", "rebuild"
 
 
 @dataclass(slots=True)
@@ -38,14 +35,13 @@ class Restoring:
 
     async def restore(self, kernel: Kernel, rerun: Rerun) -> tuple[int, News]:
         """The cell whose commit was restored, and the news. Raises GatewayError kernel_died."""
-        news = News(restored=True)
-        committed = 0
+        news, committed = News(restored=True), 0
         try:
             if (found := await self._newest()) is not None:
                 committed, manifest = found
-                news.lost += await self._fill(kernel, manifest)
+                await self._fill(kernel, manifest, rerun, news)
         except GatewayError as error:
-            if error.code == "kernel_died":
+            if error.code in _PASSING:
                 raise
             news.lost.append(f"all variables: {error.message}")
             self._life.pending.clear()
@@ -55,43 +51,59 @@ class Restoring:
         return committed, news
 
     async def _newest(self) -> tuple[int, Manifest] | None:
-        """The newest commit that the journal knows of; None where there is none.
+        """The newest commit of a cell that was answered; None where there is none.
 
         Raises GatewayError where it was damaged, moved, replaced by an older one, or is another image's.
         """
         anchor = await self._durable.anchor(self._session_id)
-        if anchor is None:
-            return None
-        commit = await self._durable.checkpoints.latest(self._session_id)
+        commit = await self._durable.checkpoints.at(self._session_id, self._life.cells)
         if commit is None:
-            raise GatewayError("internal", "what was committed is gone; start again")
-        raw = await self._durable.checkpoints.open(self._mark(), commit, anchor)
+            if anchor is not None and await self._durable.checkpoints.latest(self._session_id) is None:
+                raise GatewayError("internal", "what was committed is gone; start again")
+            return None
+        raw = await self._durable.checkpoints.open(self._durable.mark(self._session_id, self._life), commit, anchor)
         return commit.cell, Manifest.read(raw)
 
-    async def _fill(self, kernel: Kernel, manifest: Manifest) -> list[str]:
-        """Its variables, into the kernel. Returns what is missing."""
+    async def _fill(self, kernel: Kernel, manifest: Manifest, rerun: Rerun, news: News) -> None:
+        """Its variables, into the kernel. What is missing is news."""
         if self._life.is_fresh:
             manifest = manifest.without_hidden()
-        raw = manifest.written()
-        layout = Layout.of(manifest, len(raw))
-        head = {
-            "manifest": len(raw),
-            "count": manifest.cell + 1,
-            "units": layout.units,
-            "keep": [],
-            "size": 0,
-            "adopt": True,
-        }
-        if layout.size <= _IN_A_MESSAGE_BYTES:
-            lost = await kernel.load(head, await self._message(raw, layout))
-        else:
-            with kernel.memory.filling(layout.size) as file:
-                os.pwrite(file, raw, 0)
-                await self._durable.checkpoints.read_into(self._mark(), layout.places, file)
-            lost = await kernel.load({**head, "size": layout.size})
+        loading = Loading(self._session_id, self._life, self._durable)
+        rebuilding = Rebuilding(self._session_id, self._life, self._durable, loading)
+        made, lost = Made(), dict[str, str]()
+        can_rebuild = self._life.ended.count(_REBUILD) == 0
+
+        async def rebuild() -> None:
+            nonlocal made
+            made = await rebuilding.make(kernel, manifest, rerun, can_rebuild)
+
+        async def load() -> None:
+            lost.update(await loading.last(kernel, manifest, made.names))
+
+        await self._noting(kernel, _REBUILD, rebuild)
+        news.rerun += made.cells
+        known = {name: why for name, why in manifest.lost().items() if name not in made.names}
+        await self._once(kernel, _LOAD, load, news, "all variables")
         files = [f"{manifest.files} files of the working folder: they go with their kernel"] if manifest.files else []
         images = [stone.told() for stone in tombstones(manifest)]
-        return [*told({**manifest.lost(), **lost}), *images, *files]
+        news.lost += [*told(known | lost | made.lost), *images, *files]
+
+    async def _once(
+        self, kernel: Kernel, what: str, attempt: Callable[[], Awaitable[None]], news: News, lost: str
+    ) -> None:
+        """What has ended a kernel is not given to the next one; variables have a second try."""
+        if self._life.ended.count(what) >= (2 if what == _LOAD else 1):
+            news.lost.append(f"{lost}: to bring that back ended the kernel")
+        else:
+            await self._noting(kernel, what, attempt)
+
+    async def _noting(self, kernel: Kernel, what: str, attempt: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await attempt()
+        except GatewayError as error:
+            if error.code == "kernel_died" and not kernel.was_stopped:
+                self._life.ended.append(what)
+            raise
 
     async def _rerun(self, kernel: Kernel, rerun: Rerun, news: News) -> None:
         """The cells that were answered and not committed, in their order, within the time for it."""
@@ -114,29 +126,23 @@ class Restoring:
             await self._rerun_one(kernel, limited, sources.get(ran.cell_id), rerun, news)
 
     async def _rerun_one(self, kernel: Kernel, ran: Ran, source: Source | None, rerun: Rerun, news: News) -> None:
-        if source is None or ran.status not in _RAN_TO_ITS_END:
+        if source is None or ran.status not in RAN_TO_ITS_END:
             why = "its text is not kept" if source is None else f"it did not run to its end ({ran.status})"
             news.lost.append(f"what cell {ran.number} changed: {why}")
             return
-        await kernel.load({"count": ran.number})
-        status = await rerun(ran, source, await self._durable.trail.answers(self._session_id, ran.number))
-        news.rerun.append(ran.number)
-        if status != ran.status:
-            why = f"over {ran.timeout_seconds:.1f} s" if status == "timeout" else f"`{status}`"
-            news.lost.append(f"what cell {ran.number} changed: run again it ended with {why}")
 
-    async def _message(self, manifest: bytes, layout: Layout) -> bytes:
-        body = bytearray(layout.size)
-        body[: len(manifest)] = manifest
-        chunks = await self._durable.checkpoints.read(self._mark(), [name for name, _ in layout.places])
-        for (_, at), chunk in zip(layout.places, chunks, strict=True):
-            body[at : at + len(chunk)] = chunk
-        if len(body) != layout.size:
-            raise GatewayError("internal", "its manifest and its chunks do not agree")
-        return bytes(body)
+        async def run() -> None:
+            await kernel.load({"count": ran.number})
+            status = await rerun(ran, source, await self._durable.trail.answers(self._session_id, ran.number))
+            if status == "lost":
+                message = f"cell {ran.number}, run again, ended the kernel; send yours again"
+                raise GatewayError("kernel_died", message)
+            news.rerun.append(ran.number)
+            if status != ran.status:
+                why = f"over {ran.timeout_seconds:.1f} s" if status == "timeout" else f"`{status}`"
+                news.lost.append(f"what cell {ran.number} changed: run again it ended with {why}")
 
-    def _mark(self) -> Mark:
-        return self._durable.mark(self._session_id, self._life)
+        await self._once(kernel, f"cell {ran.number}", run, news, f"what cell {ran.number} changed")
 
 
 def _cells(pending: list[Ran]) -> str:

@@ -54,7 +54,8 @@ class Reviewed:
 class ExecuteRequest:
     """`timeout_seconds` bounds the cell; `request_id` is the caller's: a repeat joins the first run.
 
-    `fork_from_cell` runs it in a new session that goes on after that cell of this one.
+    `fork_from_cell` runs it in a new session that goes on after that cell of this one; `origin` is where it asked for
+    that, for the keys of its mutations.
 
     `can_ask` says that the front end puts questions to the caller's own user; `answer` is what that user said to one.
     `author` is agent or person.
@@ -70,6 +71,7 @@ class ExecuteRequest:
     answer: Answer | None = None
     author: str = "agent"
     fork_from_cell: int = 0
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from kernel_gateway.crash import places
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.keeping import Order
 from kernel_gateway.kernels.kernel import Kernel
+from kernel_gateway.sessions.answers import Answers
 from kernel_gateway.sessions.durable import Durable
 from kernel_gateway.sessions.life import Life, Ran
 from kernel_gateway.sessions.manifest import Manifest
@@ -22,6 +23,7 @@ from kernel_gateway.store.vault import Write
 
 log = logging.getLogger(__name__)
 
+EVERYTHING_TAKES = 6  # times as long as one cell's changes: what is over the budget then goes with its kernel
 QUIET_SECONDS = 0.01  # after a reply: so long it has the processor to itself, and a program's next cell is there
 
 
@@ -36,9 +38,11 @@ class Saving:
         record: Callable[[Event], None],
         flush: Callable[[], Awaitable[None]],
         clock: Callable[[], float],
+        is_free: Callable[[], bool],
     ) -> None:
         self._session_id, self._life, self._durable = session_id, life, durable
-        self._record, self._flush, self._clock = record, flush, clock
+        self._answers = Answers(session_id, life, durable)
+        self._record, self._flush, self._clock, self._is_free = record, flush, clock, is_free
         self.committed = 0
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[bool] | None = None
@@ -65,7 +69,7 @@ class Saving:
         self.disturb()
         if self._life.pending and not self._is_at_work:
             quiet = QUIET_SECONDS if len(self._life.pending) < self._durable.settings.max_uncommitted_cells else 0.0
-            self._timer = asyncio.get_running_loop().call_later(quiet, self._begin, kernel)
+            self._timer = asyncio.get_running_loop().call_later(quiet, self._begin_if_free, kernel)
 
     def disturb(self) -> None:
         """A cell begins."""
@@ -92,14 +96,25 @@ class Saving:
     def _is_at_work(self) -> bool:
         return self._task is not None and not self._task.done()
 
-    def _begin(self, kernel: Kernel, *, everything: bool = False) -> None:
+    def _begin_if_free(self, kernel: Kernel) -> None:
         self._timer = None
+        if self._is_free():  # else the end of the cell that runs asks again
+            self._begin(kernel)
+
+    def _begin(self, kernel: Kernel, *, everything: bool = False) -> None:
         self._task = asyncio.create_task(self._save(kernel, everything), name="checkpoint")
+        self._task.add_done_callback(lambda task: self._go_on(kernel, task))
+
+    def _go_on(self, kernel: Kernel, task: asyncio.Task[bool]) -> None:
+        """With what was answered while the last commit was written."""
+        if not task.cancelled() and task.result() and not kernel.died.done():
+            self.soon(kernel)
 
     async def _save(self, kernel: Kernel, everything: bool) -> bool:
         """False where a cell came first, or it failed: then the next save has it all."""
         settings = self._durable.settings
-        order = Order(self._life.cells, settings.checkpoint_seconds, settings.max_checkpoint_bytes, everything)
+        seconds = settings.checkpoint_seconds * (EVERYTHING_TAKES if everything else 1)
+        order = Order(self._life.cells, seconds, settings.max_checkpoint_bytes, everything)
         try:
             return await kernel.save(order, _Draft(self, order.cell))
         except GatewayError as error:
@@ -132,10 +147,10 @@ class Saving:
         )
         await self._flush()
         self.committed = cell
+        life.ended.clear()
         last = [each for each in life.pending if each.number == cell]
         life.pending = [each for each in life.pending if each.number > cell]
-        if last and not any(unit.lost and cell in unit.cells for unit in manifest.units):  # else it may run again
-            await durable.trail.put(self._session_id, last[0])
+        await self._answers.committed(manifest, last[0] if last else None)
 
 
 class _Draft:

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from kernel_ext.wire import Kind, Message
 from kernel_gateway.audit.lifecycle import SessionRestored
 from kernel_gateway.auth.principal import Principal
 from kernel_gateway.broker import Account, Cell, Recorded
+from kernel_gateway.errors import GatewayError
 from kernel_gateway.kernels.deadline import Deadline
 from kernel_gateway.kernels.kernel import Kernel, Outcome
 from kernel_gateway.sessions.life import Life, Ran
@@ -17,6 +19,7 @@ from kernel_gateway.sessions.sources import Source
 from kernel_gateway.sessions.turns import Stop
 
 SWITCHED_OFF = "it was switched off"
+ATTEMPTS = 3  # of kernels that end while they are restored: each time without what ended the one before
 
 
 class Seat:
@@ -36,34 +39,69 @@ class Seat:
         self._cell: Cell | None = None
         self._stop: Stop | None = None
         self._requests: set[asyncio.Future[Message]] = set()
+        durable = services.durable
+        self._restore_seconds = durable.settings.restore_seconds if durable is not None else None
 
     def __repr__(self) -> str:
         return f"<Seat {self.kernel or ('empty' if self.is_empty else 'at rest')}>"
 
     @property
     def is_taken(self) -> bool:
-        return self.kernel is not None
+        return self.kernel is not None and not self.kernel.died.done()
 
-    async def taken(self, principal: Principal, check: Callable[[], None]) -> Kernel:
+    async def taken(self, principal: Principal, check: Callable[[], None], stop: Stop) -> Kernel | None:
         """The session's kernel; a new one holds what the last one held. `check` raises where it may not be any more.
 
-        Raises GatewayError sandbox | kernel_died, and what `check` raises.
+        None where `stop` came first. Raises GatewayError sandbox | kernel_died | deadline, and what `check` raises.
         """
         if self.kernel is not None and self.kernel.died.done():
             await self.bury(self.kernel)
-        if self.kernel is None:
-            kernel = await self._services.take_kernel(self._life.owner.organisation)
+        for attempts_left in reversed(range(ATTEMPTS)):
+            if self.kernel is not None:
+                break
             try:
+                await self._take(principal, check, stop)
+            except GatewayError as error:
                 check()
-                await kernel.claim(self._services.manifest(principal), self.answer, self._life.cells + 1)
-                if not self.is_empty:
-                    await self._restore(kernel, principal)
-                check()
-            except BaseException:
-                await kernel.stop()
-                raise
-            self.kernel, self.began_at, self.is_empty = kernel, self._life.cells + 1, False
+                if error.code != "kernel_died" or not attempts_left:
+                    raise
+            if stop.done():
+                return None
         return self.kernel
+
+    async def _take(self, principal: Principal, check: Callable[[], None], stop: Stop) -> None:
+        """It is in the seat from its start, so that whoever ends the session ends it too."""
+        kernel = await self._services.take_kernel(self._life.owner.organisation)
+        preparing = asyncio.ensure_future(self._prepare(kernel, principal, check))
+        try:
+            check()
+            self.kernel = kernel
+            first: set[asyncio.Future[Any]] = {preparing, stop}
+            await asyncio.wait(first, timeout=self._restore_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if not preparing.done() and not stop.done():
+                message = f"bringing the session back took over {self._restore_seconds:g} s; send the cell again"
+                raise GatewayError("deadline", message)
+            if preparing.done():
+                preparing.result()
+                self.began_at, self.is_empty, self._life.is_fresh = self._life.cells + 1, False, False
+                return
+        except BaseException:
+            await self._clear(kernel, preparing)
+            raise
+        await self._clear(kernel, preparing)
+
+    async def _clear(self, kernel: Kernel, preparing: "asyncio.Future[None]") -> None:
+        if self.kernel is kernel:
+            self.kernel = None
+        await kernel.stop()
+        preparing.cancel()
+        await asyncio.gather(preparing, return_exceptions=True)
+
+    async def _prepare(self, kernel: Kernel, principal: Principal, check: Callable[[], None]) -> None:
+        await kernel.claim(self._services.manifest(principal), self.answer, self._life.cells + 1)
+        if not self.is_empty:
+            await self._restore(kernel, principal)
+        check()
 
     async def run(self, kernel: Kernel, cell: Cell, code: str, deadline: Deadline | float, stop: Stop) -> Outcome:
         """Whatever is still under way when the cell ends is ended with it."""
@@ -123,6 +161,7 @@ class Seat:
     async def leave(self, cause: str) -> None:
         """Ends the kernel. What is committed can be restored."""
         kernel, self.kernel = self.kernel, None
+        self.is_empty |= self._saving is None
         if kernel is not None:
             await kernel.stop(cause)
 
@@ -144,15 +183,16 @@ class Seat:
         assert durable is not None
 
         async def rerun(ran: Ran, source: Source, answers: bytes) -> str:
-            cell = Cell(principal, self._session_id, ran.number, ran.cell_id, recorded=Recorded(answers))
+            recorded = Recorded(answers)
+            cell = Cell(principal, self._session_id, ran.number, ran.cell_id, recorded=recorded)
             never: Stop = asyncio.get_running_loop().create_future()
-            return (await self.run(kernel, cell, source.code, ran.timeout_seconds, never)).status
+            status = (await self.run(kernel, cell, source.code, ran.timeout_seconds, never)).status
+            return "not_available" if recorded.is_short and status != "lost" else status
 
         restoring = Restoring(self._session_id, self._life, durable)
         saving.committed, news = await restoring.restore(kernel, rerun)
         news.lost[:0] = self.news.lost
         self.news = news
-        self._life.is_fresh = False
         self._life.losses += bool(self.news.lost)
         owner = self._life.owner
         self._services.record(

@@ -50,9 +50,9 @@ class Session:
         self.is_known = kept is None or not kept.cells  # whether `helpers` has what its cells defined
         self.account = Account(id_, owner.organisation, self.life.calls, self.life.writes)
         self.account.tally.used = self.life.used
-        self.saving = _saving(id_, self.life, services)
-        self.seat = Seat(id_, self.life, self.account, self.saving, services)
         self._line = Line(id_, settings)
+        self.saving = _saving(id_, self.life, services, lambda: not self._line.is_taken)
+        self.seat = Seat(id_, self.life, self.account, self.saving, services)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -137,6 +137,8 @@ class Session:
             self.helpers, self.is_known = {}, False
         finally:
             self._line.leave()
+            if self.saving is not None and self.seat.kernel is not None:
+                self.saving.soon(self.seat.kernel)
 
     async def settle(self) -> None:
         """Commits what is there, where a kernel has it."""
@@ -145,14 +147,15 @@ class Session:
             async with self._line.closed():
                 await self.saving.now(kernel)
 
-    async def hibernate(self) -> bool:
+    async def hibernate(self, *, at_any_rate: bool = False) -> bool:
         """Saves everything and lets the kernel go; the next cell brings it back. False where a cell is in the way, or
-        it could not be saved."""
+        it could not be saved; `at_any_rate` what is not saved is run again then."""
         kernel, saving = self.seat.kernel, self.saving
         if saving is None or kernel is None or not self._line.is_free:
             return False
         async with self._line.closed():
-            if kernel.died.done() or not await saving.now(kernel, everything=True):
+            is_saved = not kernel.died.done() and await saving.now(kernel, everything=True)
+            if not is_saved and not at_any_rate:
                 return False
             await self.seat.leave("the session hibernates")
         return True
@@ -190,9 +193,9 @@ class Session:
         reservation = await services.broker.reserve_time(request.timeout_seconds, self.account, cell)
         duration_ms = 0.0
         try:
-            kernel = await self.seat.taken(permit.principal, self._check)
+            kernel = await self.seat.taken(permit.principal, self._check, turn.stop)
             self._refuse_off()
-            if turn.stop.done():
+            if kernel is None or turn.stop.done():
                 return ExecuteResult("interrupted", self.id, self.cells)  # it never ran, so it does not count
             self.life.cells, self.life.last_cell_id = self.cells + 1, cell.cell_id
             before = dict(self.helpers)
@@ -202,6 +205,9 @@ class Session:
             turn.deadline = Deadline(request.timeout_seconds)
             try:
                 outcome = await self.seat.run(kernel, cell, request.code, turn.deadline, turn.stop)
+            except BaseException:
+                await self.seat.leave("its cell was given up")  # what it did so far is nobody's
+                raise
             finally:
                 duration_ms = max(services.clock() - started, 0.0) * 1000
         finally:
@@ -215,12 +221,17 @@ class Session:
             await self.seat.bury(kernel)
         news, self.seat.news = self.seat.news, News()
         self._remember(cell, outcome, request, kernel)
-        if self.saving is not None and self._settings.durability == "before-reply" and not kernel.died.done():
-            await self.saving.now(kernel)
         result = result_of(cell, outcome, news, duration_ms, self.saving.committed if self.saving else None)
         ran = event_of(self.owner, cell, request.code, outcome, result, services.digest, services.clock())
-        services.record(ran, self._beside(cell, source))
-        await services.flush()
+        try:
+            services.record(ran, self._beside(cell, source))
+            await services.flush()
+        except BaseException:
+            await self.seat.leave("its last cell could not be written down")
+            raise
+        if self.saving is not None and self._settings.durability == "before-reply" and not kernel.died.done():
+            await self.saving.now(kernel)
+            result = replace(result, committed=self.saving.committed)
         return result
 
     def _remember(self, cell: Cell, outcome: Outcome, request: ExecuteRequest, kernel: Kernel) -> None:
@@ -259,11 +270,13 @@ class Session:
             parent_id=self.life.last_cell_id,
         )
         if request.request_id:
-            cell.origin = Origin.of_request(request.session_id, self.life.epoch, request.code, request.request_id)
+            cell.origin = Origin.of_request(
+                request.origin or request.session_id, self.life.epoch, request.code, request.request_id
+            )
         return cell
 
 
-def _saving(id_: str, life: Life, services: Services) -> Saving | None:
+def _saving(id_: str, life: Life, services: Services, is_free: Callable[[], bool]) -> Saving | None:
     if services.durable is None:
         return None
-    return Saving(id_, life, services.durable, services.record, services.flush, services.clock)
+    return Saving(id_, life, services.durable, services.record, services.flush, services.clock, is_free)

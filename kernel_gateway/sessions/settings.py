@@ -33,7 +33,14 @@ class SessionSettings(Section):
     max_uncommitted_cells: int = Field(50, ge=1)
     """Cells that come too fast for their state to be saved in between; then one waits for it."""
     rerun_seconds: float = Field(120.0, gt=0)
-    """How long the cells that were not committed may take when they are run again."""
+    """How long the cells that were not committed may take when they are run again; and those that make variables again
+    which cannot be pickled."""
+    restore_seconds: float = Field(180.0, gt=0)
+    """How long bringing a session back may take in all: loading its variables, and running cells again."""
+    max_rebuild_cells: int = Field(20, ge=0)
+    """Cells that are run again at one restore for variables that cannot be pickled: some seconds, as cells go."""
+    max_rebuild_bytes: int = Field(32 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    """Of what such a cell needs, which goes to the kernel in one message; messages have at most 64 MiB."""
     max_wait_seconds: float = Field(30.0, ge=0)
     """How long a cell waits for its turn on a busy session before it is refused."""
     max_waiting: int = Field(4, ge=0)

@@ -1,7 +1,7 @@
 """The cells that led to a session's state, in the vault, and what their calls were answered with.
 
-The answers are kept until the state after that very cell is committed. A cell that was committed only together with
-later ones keeps them, for to go back to it is to run it again.
+The answers are kept until the state after that very cell is committed (answers.py says when longer). A cell that was
+committed only together with later ones keeps them, for to go back to it is to run it again.
 """
 
 import base64
@@ -23,20 +23,30 @@ class Trail:
 
     def sealed(self, session_id: str, ran: Ran, answers: bytes) -> Write:
         """What does as `put`, inside a transaction of somebody else's."""
-        return self._vault.sealed(session_id, _KIND, str(ran.number), _written(ran, answers), is_new=True)
+        return self._vault.sealed(session_id, _KIND, str(ran.number), _written(ran, answers))
 
     async def put(self, session_id: str, ran: Ran, answers: bytes = b"") -> None:
         await self._vault.put(session_id, _KIND, str(ran.number), _written(ran, answers))
 
+    async def session_ids(self) -> list[str]:
+        return await self._vault.holders(_KIND)
+
     async def all(self, session_id: str) -> list[Ran]:
         """In their order."""
-        values = (await self._vault.all(session_id, _KIND)).values()
-        return sorted((_read(value)[0] for value in values), key=lambda ran: ran.number)
+        return [ran for ran, _ in await self._all(session_id)]
+
+    async def answered(self, session_id: str) -> list[Ran]:
+        """Those of them whose calls' answers are kept."""
+        return [ran for ran, answers in await self._all(session_id) if answers]
 
     async def answers(self, session_id: str, number: int) -> bytes:
         """Empty where nothing is kept."""
         value = await self._vault.get(session_id, _KIND, str(number))
         return b"" if value is None else _read(value)[1]
+
+    async def _all(self, session_id: str) -> list[tuple[Ran, bytes]]:
+        values = (await self._vault.all(session_id, _KIND)).values()
+        return sorted(map(_read, values), key=lambda entry: entry[0].number)
 
     async def leave(self, session_id: str, after: int) -> None:
         """What came after this cell leads nowhere any more."""

@@ -3,6 +3,7 @@
 To build and compile a statement takes longer than to run it, so those that every commit needs are made once.
 """
 
+import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,10 +12,18 @@ from typing import Any, NamedTuple
 from sqlalchemy import BindParameter, ColumnElement, Connection, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.engine import Row
 
-from kernel_gateway.store.checkpoint_tables import checkpoints, chunks, organisations, references, sessions
+from kernel_gateway.store.checkpoint_tables import (
+    checkpoints,
+    chunks,
+    deletions,
+    organisations,
+    references,
+    sessions,
+)
 from kernel_gateway.store.chunks import Stored
 
 _Where = Sequence[ColumnElement[bool]]
+_DELETION_SECONDS = 86_400.0  # a commit that was under way when its session was deleted ends long before
 _AT_ONCE = 500  # names in one statement: databases bound how many values that may have
 
 _of_session: BindParameter[str] = bindparam("of_session")
@@ -29,6 +38,7 @@ _newest = (
     .limit(1)
 )
 _at_cell = _newest.where(checkpoints.c.present, checkpoints.c.cell <= bindparam("of_cell"))
+_deletion = select(deletions.c.at).where(deletions.c.session_digest == bindparam("of_digest"))
 _stored_bytes = select(func.sum(organisations.c.stored))
 _insert_checkpoint, _insert_chunk, _insert_reference = insert(checkpoints), insert(chunks), insert(references)
 _use = (
@@ -120,10 +130,10 @@ def grow(connection: Connection, session_id: str, organisation: str, written: in
     _grow_organisation(connection, organisation, written)
 
 
-def leave_branch(connection: Connection, session_id: str, seq: int) -> None:
-    """What came after `seq` is no part of the present any more."""
-    later = (checkpoints.c.session_id == session_id, checkpoints.c.seq > seq)
-    connection.execute(update(checkpoints).where(*later).values(present=False))
+def leave_branch(connection: Connection, session_id: str, after: int, before: int) -> None:
+    """What lies between these two checkpoints is no part of the present any more."""
+    left = (checkpoints.c.session_id == session_id, checkpoints.c.seq > after, checkpoints.c.seq < before)
+    connection.execute(update(checkpoints).where(*left).values(present=False))
 
 
 def add_chunks(connection: Connection, added: Iterable[Stored]) -> None:
@@ -208,6 +218,18 @@ def drop_before(connection: Connection, session_id: str, organisation: str, seq:
     return _drop(connection, organisation, old, unused)
 
 
+def note_deletion(connection: Connection, session_id: str, at: float) -> None:
+    """So that no commit makes it again, whenever that began."""
+    digest = _digest(session_id)
+    known = (deletions.c.session_digest == digest) | (deletions.c.at < at - _DELETION_SECONDS)
+    connection.execute(delete(deletions).where(known))
+    connection.execute(insert(deletions), {"session_digest": digest, "at": at})
+
+
+def was_deleted(connection: Connection, session_id: str) -> bool:
+    return connection.execute(_deletion, {"of_digest": _digest(session_id)}).first() is not None
+
+
 def drop_session(connection: Connection, session_id: str) -> list[str] | None:
     """The key first, then all that it opens: the files that can go. None: there was nothing."""
     row = session(connection, session_id)
@@ -237,6 +259,10 @@ def _drop(connection: Connection, organisation: str, old: _Where, unused: _Where
 
 def _grow_organisation(connection: Connection, organisation: str, more: int) -> None:
     connection.execute(_grow, {"of_organisation": organisation, "more": more})
+
+
+def _digest(session_id: str) -> str:
+    return hashlib.sha256(session_id.encode()).hexdigest()
 
 
 def _parts(names: Iterable[str]) -> Iterator[list[str]]:

@@ -4,7 +4,7 @@ A chunk is stored once for an organisation, in a row or in a file, and has the r
 it. A reference holds the chunk's key, wrapped by the session's: with the last of them the chunk can go.
 """
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, LargeBinary, MetaData, String, Table
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, LargeBinary, MetaData, String, Table
 
 metadata = MetaData()
 
@@ -60,4 +60,10 @@ references = Table(
     Column("last_seq", Integer),  # absent: the newest checkpoint names it
     Column("wrapped", LargeBinary, nullable=False),  # the chunk's key
     Index("checkpoint_references_by_use", "session_id", "last_seq"),
+)
+deletions = Table(
+    "checkpoint_deletions",
+    metadata,
+    Column("session_digest", String(64), primary_key=True),  # of its id, which is not to be found any more
+    Column("at", Float, nullable=False, index=True),  # seconds since the epoch
 )

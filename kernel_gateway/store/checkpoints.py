@@ -100,10 +100,11 @@ class Checkpoints:
     async def commit(self, mark: Mark, manifest: bytes, new: Mapping[str, bytes | memoryview], cell: int) -> Commit:
         """Stores the state after `cell`. The manifest may name chunks of `new`, and those that the session still holds.
 
-        The same as the newest again is that one. Once begun it is done, also when the caller is cancelled.
+        The same as the newest again is that one. Once begun it is done, also when the caller is cancelled; into a
+        deleted session it is `not_found`.
         """
         await self.prepare()
-        return await self._threads.to_the_end(self._commit(mark, manifest, new, cell))
+        return await self._threads.to_the_end(self._commit(mark, manifest, new, cell), _commits_of(mark.session_id))
 
     async def _commit(self, mark: Mark, manifest: bytes, new: Mapping[str, bytes | memoryview], cell: int) -> Commit:
         def check() -> Arrival:
@@ -150,7 +151,8 @@ class Checkpoints:
         return await self._database.run(lambda connection: commit_of(rows.at_cell(connection, session_id, cell)))
 
     async def open(self, mark: Mark, commit: Commit, expected: Anchor | None) -> bytes:
-        """The manifest. `expected`: the session's newest checkpoint that the ledger knows, None where it knows none.
+        """The manifest. `expected`: the session's newest checkpoint that the ledger knows, None where it knows none,
+        also because its records were pruned: then any sound one is opened.
 
         Raises GatewayError; OutdatedError where image or catalog are not those of `mark`.
         """
@@ -201,23 +203,38 @@ class Checkpoints:
 
         Keys are wrapped again, chunks are shared.
         """
+        return await self._place(lambda connection: self._committing.fork(connection, parent, commit, child))
+
+    async def restart(self, parent: Mark, branch: Mark, manifest: bytes) -> Commit:
+        """The session in a new epoch, `branch`, with nothing: `manifest`, which names no chunk, is of cell 0."""
+        empty = Arrival.of(manifest, {}, self._settings)
+        return await self._place(lambda connection: self._committing.restart(connection, parent, branch, empty))
+
+    async def _place(self, work: Callable[[Connection], Done]) -> Commit:
+        async def place() -> Commit:
+            done = await self._database.run(work)
+            await self._remove(done.let_go)
+            return done.commit
+
         await self.prepare()
-
-        return await self._threads.to_the_end(self._fork(parent, commit, child))
-
-    async def _fork(self, parent: Mark, commit: Commit, child: Mark) -> Commit:
-        done = await self._database.run(lambda connection: self._committing.fork(connection, parent, commit, child))
-        await self._remove(done.let_go)
-        return done.commit
+        return await self._threads.to_the_end(place())
 
     async def delete(self, session_id: str) -> bool:
-        """Shreds the key, then rows and files that no other session needs. False: there was nothing."""
+        """Shreds the key, then rows and files that no other session needs. False: there was nothing.
+
+        Commits that are under way come to nothing, and have ended when this returns.
+        """
         await self.prepare()
         return await self._threads.to_the_end(self._delete(session_id))
 
     async def _delete(self, session_id: str) -> bool:
+        def work(connection: Connection) -> list[str] | None:
+            rows.note_deletion(connection, session_id, self._clock())
+            return rows.drop_session(connection, session_id)
+
+        files = await self._database.run(work)
+        await self._threads.ended(_commits_of(session_id))
         self._keys.forget(session_id)
-        files = await self._database.run(lambda connection: rows.drop_session(connection, session_id))
         if files is None:
             return False
         await self._remove(files)
@@ -249,3 +266,7 @@ class Checkpoints:
         """Waits for what is under way; the database stays open."""
         await self._threads.close()
         await self._readers.close()
+
+
+def _commits_of(session_id: str) -> str:
+    return f"commit {session_id}"

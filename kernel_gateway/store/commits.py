@@ -34,7 +34,7 @@ class Commit:
     """A stored checkpoint: the state after `cell`. `seq` is 1, 2, 3 ... within its session, over all epochs.
 
     `digest` is keyed, 64 hex digits, and covers the manifest with all that it belongs to; `written_bytes` is what it
-    added to the disk.
+    would have added to the disk if no other session held any of it, so that it tells nothing of theirs.
     """
 
     seq: int

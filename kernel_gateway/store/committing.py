@@ -75,7 +75,11 @@ class Committing:
     def missing(
         self, connection: Connection, mark: Mark, arrival: Arrival, made: Made
     ) -> tuple[bytes, list[tuple[Chunk, str]]]:
-        """The organisation's key; chunks and addresses of what neither the store nor `made` holds."""
+        """The organisation's key; chunks and addresses of what neither the store nor `made` holds.
+
+        Raises GatewayError `not_found` where the session was deleted.
+        """
+        self._keys.refuse_deleted(connection, mark)
         key = self._keys.of_organisation(connection, mark.organisation)
         held = rows.references_to(connection, mark.session_id, arrival.chunks)
         wanted = {chunk.address(key): chunk for name, chunk in arrival.chunks.items() if name not in held}
@@ -125,10 +129,11 @@ class Committing:
         ]
         for address, (chunk_id, size, chunk_key) in shared.items():
             references.append(key.refer(chunk_id, wanted[address].name, size, chunk_key))
-        written = sum(stored.stored for stored, _ in own.values())
+        shared_bytes = sum(size for _, size, _ in shared.values())
         commit, let_go = self._write(
-            connection, key, mark, arrival.manifest, arrival.names, cell, held, references, written
+            connection, key, mark, arrival.manifest, arrival.names, cell, held, references, shared_bytes
         )
+        self._refuse_full(connection, shared_bytes)
         return Done(commit, organisation_key, let_go, frozenset(files_of(own)))
 
     def fork(self, connection: Connection, parent: Mark, commit: Commit, child: Mark) -> Done:
@@ -142,19 +147,32 @@ class Committing:
         if unknown := names - of_parent.keys():
             raise unknown_chunks(len(unknown))
         references: list[Reference] = []
-        if child.session_id == parent.session_id:
-            rows.leave_branch(connection, parent.session_id, commit.seq)
-        elif rows.session(connection, child.session_id) is not None:
+        is_itself = child.session_id == parent.session_id
+        if not is_itself and rows.session(connection, child.session_id) is not None:
             raise GatewayError("conflict", "the fork has checkpoints already; give it another id")
-        else:
+        if not is_itself:
             own = self._keys.make(connection, child)
             for each in of_parent.values():
                 chunk_key = key.chunk_key(each.name, each.chunk_id, each.wrapped)
                 references.append(own.refer(each.chunk_id, each.name, each.stored, chunk_key))
             key = own
         held = Held.of(connection, child.session_id, names)
-        forked, let_go = self._write(connection, key, child, manifest, names, commit.cell, held, references, 0)
+        shared_bytes = sum(each.stored for each in references)
+        forked, let_go = self._write(
+            connection, key, child, manifest, names, commit.cell, held, references, shared_bytes
+        )
+        self._refuse_full(connection, 0)
+        if is_itself:
+            rows.leave_branch(connection, child.session_id, commit.seq, forked.seq)
         return Done(forked, let_go=let_go)
+
+    def restart(self, connection: Connection, before: Mark, after: Mark, empty: Arrival) -> Done:
+        """`empty` after cell 0 as the session's newest; no other checkpoint is part of the present branch any more."""
+        if replace(before, epoch=after.epoch) != after:
+            raise GatewayError("invalid", "a session begins again as itself")
+        done = self.commit(connection, after, empty, {}, 0)
+        rows.leave_branch(connection, after.session_id, 0, done.commit.seq)
+        return done
 
     def _shared(self, connection: Connection, addresses: Iterable[str]) -> dict[str, tuple[str, int, bytes]]:
         """By address: id, stored bytes and key of a chunk that some session of the organisation holds."""
@@ -179,24 +197,29 @@ class Committing:
         cell: int,
         held: Held,
         references: Sequence[Reference],
-        written: int,
+        shared_bytes: int,
     ) -> tuple[Commit, list[str]]:
-        """The checkpoint after those that are `held`; the files that nothing needs any more."""
+        """The checkpoint after those that are `held`; the files that nothing needs any more.
+
+        `references` are new, and `shared_bytes` of theirs are on the disk already.
+        """
         seq = held.newest.seq + 1 if held.newest is not None else 1
         which = {"epoch": mark.epoch, "seq": seq, "cell": cell, "image": mark.image, "catalog": mark.catalog}
         belongs_to = key.checkpoint(SimpleNamespace(**which))
         sealed = key.box.seal(zlib.compress(manifest, 1), belongs_to)
-        commit = Commit(seq, key.digest(manifest, belongs_to), written + len(sealed), cell, mark.epoch)
+        referred = sum(each.stored for each in references) + len(sealed)
+        commit = Commit(seq, key.digest(manifest, belongs_to), referred, cell, mark.epoch)
         rows.note_use(connection, mark.session_id, held, names, seq)
         rows.add_references(connection, mark.session_id, references)
         row = which | {"session_id": mark.session_id, "digest": commit.digest, "written": commit.written_bytes}
         rows.add_checkpoint(connection, row | {"present": True, "sealed": sealed, "size": len(sealed)})
-        referred = sum(each.stored for each in references) + len(sealed)
-        rows.grow(connection, mark.session_id, mark.organisation, commit.written_bytes, referred)
-        let_go = self._trim(connection, mark)
-        if rows.stored_bytes(connection) > self._settings.max_bytes:
+        rows.grow(connection, mark.session_id, mark.organisation, referred - shared_bytes, referred)
+        return commit, self._trim(connection, mark)
+
+    def _refuse_full(self, connection: Connection, shared_bytes: int) -> None:
+        """What a commit shares counts as if it did not: a refusal tells nothing of other sessions either."""
+        if rows.stored_bytes(connection) + shared_bytes > self._settings.max_bytes:
             raise _too_much(f"all checkpoints together may have {self._settings.max_bytes} bytes; delete sessions")
-        return commit, let_go
 
     def _trim(self, connection: Connection, mark: Mark) -> list[str]:
         """Drops the session's oldest checkpoints where it has too many or too large ones: files that can go.

@@ -106,11 +106,17 @@ class SessionKeys:
         return self.open(row)
 
     def make(self, connection: Connection, mark: Mark) -> SessionKey:
+        """Raises GatewayError `not_found` where the session was deleted: its id never comes back."""
+        self.refuse_deleted(connection, mark)
         belongs_to = ("session", mark.organisation, mark.lineage, mark.session_id)
         key, wrapped = self._wrapping.new(belongs_to)
         row = {"session_id": mark.session_id, "organisation": mark.organisation, "lineage": mark.lineage}
         connection.execute(_insert_session, {**row, "wrapped": wrapped, "kept": 0, "stored": 0})
         return self._remember(mark.organisation, mark.lineage, mark.session_id, wrapped, key)
+
+    def refuse_deleted(self, connection: Connection, mark: Mark) -> None:
+        if rows.was_deleted(connection, mark.session_id):
+            raise GatewayError("not_found", "the session was deleted")
 
     def forget(self, session_id: str) -> None:
         self._open.pop(session_id, None)

@@ -30,12 +30,17 @@ class Threads:
         for error in filter(None, ended):
             raise error
 
-    async def to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
-        """Goes on when the caller is cancelled, as a transaction does."""
-        task = asyncio.get_running_loop().create_task(work)
+    async def to_the_end(self, work: Coroutine[Any, Any, T], name: str | None = None) -> T:
+        """Goes on when the caller is cancelled, as a transaction does. `name` is for `ended`."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
+
+    async def ended(self, name: str) -> None:
+        """Once nothing that goes to the end under this name is under way."""
+        if tasks := [task for task in self._tasks if task.get_name() == name]:
+            await asyncio.wait(tasks)
 
     async def close(self) -> None:
         if self._tasks:

@@ -16,13 +16,18 @@ class Agent:
     def __init__(self, client: Client, http: httpx2.AsyncClient, url: str) -> None:
         self._client, self._http, self._url = client, http, url
 
-    async def cell(self, code: str, session_id: str = "") -> dict[str, Any]:
+    async def cell(self, code: str, session_id: str = "", **more: Any) -> dict[str, Any]:
         """The structured result of a cell that went well. Raises RuntimeError for any other."""
-        answer = await self._client.call_tool("execute", {"code": code, "session_id": session_id})
+        answer = await self._client.call_tool("execute", {"code": code, "session_id": session_id, **more})
         result = answer.structured_content or {}
         if result.get("status") != "ok":
             raise RuntimeError(f"a cell of the bench failed: {result}")
         return result
+
+    async def session(self, session_id: str) -> dict[str, Any]:
+        response = await self._http.get(f"{self._url}/v1/sessions/{session_id}")
+        session: dict[str, Any] = response.raise_for_status().json()
+        return session
 
     async def journalled(self, session_id: str, kind: str) -> int:
         """How many events of `kind` the session's transcript has."""

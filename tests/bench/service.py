@@ -29,6 +29,7 @@ from kernel_gateway.upstreams.settings import UpstreamSettings
 from tests.bench.environments import BUILD
 from tests.bench.libraries import by_library
 from tests.bench.marks import Marks
+from tests.bench.resting import Resting
 
 TOKEN_SECONDS = 3600.0
 # Everything is counted as for any agent, and nothing reaches its limit.
@@ -42,7 +43,9 @@ LIMITS = {
     "budgets": {"execution": {"writes": MUCH}, "session": BUDGET, "tree": BUDGET | {"calls": MUCH}},
     "quotas": dict.fromkeys(("principal", "organisation"), BUDGET | {"calls": MUCH}),
 }
-SESSIONS = {"max_sessions": 100, "max_sessions_per_principal": 100}  # one agent keeps 50 for the figure of memory
+PATIENT_SECONDS = 60.0  # of a save: on a busy machine nothing is given up that the figures ask for
+# One agent keeps 50 kernels for the figure of memory.
+SESSIONS = {"max_kernels": 100, "max_kernels_per_principal": 100, "checkpoint_seconds": PATIENT_SECONDS}
 ASKS_NOBODY = {"auto_approve_risk": "critical"}
 QUOTA = {
     "org": "acme",
@@ -84,7 +87,7 @@ class Control:
     """What the bench may ask of this process while it serves."""
 
     def __init__(self) -> None:
-        self._marks, self._profile = Marks(), cProfile.Profile()
+        self._marks, self._profile, self._resting = Marks(), cProfile.Profile(), Resting()
 
     def mark(self) -> None:
         """From here on the way of a cell is marked; see marks.py."""
@@ -96,6 +99,20 @@ class Control:
     def tasks(self) -> list[str]:
         """What runs on the event loop, by the names of its coroutines."""
         return sorted(getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
+
+    def keep_nothing(self) -> None:
+        """Whose cell ends from here on is not saved for it."""
+        self._resting.keep_nothing()
+
+    def keep(self) -> None:
+        self._resting.keep()
+
+    def time_rests(self) -> None:
+        """From here on the sessions that go to rest are timed."""
+        self._resting.time()
+
+    def rests(self) -> list[float]:
+        return self._resting.taken()
 
     def profile(self) -> None:
         self._profile.enable()

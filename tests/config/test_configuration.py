@@ -129,3 +129,13 @@ def test_a_file_that_may_not_be_read_points_to_its_permissions(file):
     finally:
         os.seteuid(effective)
     assert said == f"cannot read `{path}`: Permission denied; check its permissions"
+
+
+def test_records_are_kept_for_a_day_longer_than_sessions_or_it_is_refused(file):
+    path = file("[audit]\nretention_days = 3\n[sessions]\nttl_seconds = 172_800\n")
+    assert Settings.of(load(path, {}, {})).sessions.ttl_seconds == 172_800
+    assert complaint(path, KG_SESSIONS__TTL_SECONDS="172800.5") == (
+        "the configuration: `sessions.ttl_seconds` may be 172800 at most, a day less than `audit.retention_days`: "
+        "shorten it, or keep records for longer"
+    )
+    assert "`audit.retention_days`" in complaint(path, KG_AUDIT__RETENTION_DAYS="2.9")

@@ -3,12 +3,15 @@
 import asyncio
 import os
 import signal
+import warnings
+from contextlib import asynccontextmanager
 
 import pytest
 
 from kernel_gateway.app import running
 from kernel_gateway.embedded import embedded_world
 from kernel_gateway.errors import GatewayError
+from kernel_gateway.reference.loopback import ReferenceWorldWarning
 from kernel_gateway.sessions.result import ExecuteRequest
 from tests.conftest import until
 
@@ -56,12 +59,52 @@ async def test_a_reply_says_which_cell_is_committed_and_soon_it_is_this_one(make
     assert (await cell(app, "a", first.session_id)).committed == 1
 
 
+async def test_a_cell_that_ends_while_the_one_before_is_being_committed_is_saved_too(make, monkeypatch):
+    app = await make()
+    first = await cell(app, "a = [1]")
+    session = await committed(app, first.session_id)
+    checkpoints, held = session.saving._durable.checkpoints, asyncio.Event()
+    commit, begun = checkpoints.commit, []
+
+    async def slowly(mark, manifest, new, number):
+        begun.append(number)
+        await held.wait()
+        return await commit(mark, manifest, new, number)
+
+    monkeypatch.setattr(checkpoints, "commit", slowly)
+    await cell(app, "a.append(2)", first.session_id)
+    await until(lambda: begun)
+    await cell(app, "a.append(3)", first.session_id)
+    held.set()
+    await committed(app, first.session_id)
+    assert begun == [2, 3]
+
+
 async def test_with_before_reply_the_cell_itself_is_committed(make):
     app = await make(sessions={"durability": "before-reply"})
     first = await cell(app, "a = [1, 2]")
     assert first.committed == 1
     await kill(session_of(app, first.session_id))
     assert (await cell(app, "a", first.session_id)).result == "[1, 2]"
+
+
+async def test_a_cell_that_ends_while_the_one_before_is_still_being_committed_is_committed_next(make, monkeypatch):
+    app = await make()
+    first = await cell(app, "a = 1")
+    session = await committed(app, first.session_id)
+    await session.saving.settled()
+    commit, may_go_on = session.saving.commit, asyncio.Event()
+
+    async def slowly(*arguments):
+        await commit(*arguments)
+        await may_go_on.wait()
+
+    monkeypatch.setattr(session.saving, "commit", slowly)
+    await cell(app, "a = 2", first.session_id)
+    await committed(app, first.session_id)
+    await cell(app, "a = 3", first.session_id)
+    may_go_on.set()
+    assert (await committed(app, first.session_id)).cells == 3
 
 
 async def test_a_killed_kernel_loses_nothing_that_was_committed(make):
@@ -138,10 +181,16 @@ async def test_an_idle_session_hibernates_and_the_next_cell_brings_it_back(make)
     assert (again.result, again.restored, again.execution_count) == ("[1, 2]", True, 2)
 
 
-@pytest.mark.filterwarnings("ignore::kernel_gateway.reference.loopback.ReferenceWorldWarning")
+@asynccontextmanager
+async def a_world(settings):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ReferenceWorldWarning)
+        async with embedded_world(settings) as (_, connected):
+            yield connected
+
+
 async def test_a_session_outlives_its_gateway(gateway_settings):
-    settings = gateway_settings()
-    async with embedded_world(settings) as (_, with_world):
+    async with a_world(gateway_settings()) as with_world:
         async with running(with_world, embedded=True) as app:
             first = await cell(app, "def double(n):\n    return 2 * n\nvalues = [1, 2]")
             await cell(app, "values.append(double(3))", first.session_id)
@@ -263,3 +312,149 @@ async def test_cells_that_take_too_long_to_run_again_are_lost_with_that_reason(m
     await kill(session)
     again = await cell(app, "'slow' in dir()", first.session_id)
     assert again.result == "False" and "over 0.2 s" in again.lost[0]
+
+
+async def test_a_session_goes_back_before_its_first_commit(make, monkeypatch):
+    app = await make()
+    me = app.stdio_principal()
+    first = await cell(app, "a = [1]")
+    session = session_of(app, first.session_id)
+    await committed(app, first.session_id)
+    monkeypatch.setattr(session.saving._durable.checkpoints, "at", nothing_before)
+    await cell(app, "a.append(2)", first.session_id)
+    await committed(app, first.session_id)
+    await app.gateway.fork(me, first.session_id, 1, in_place=True)
+    monkeypatch.undo()
+    again = await cell(app, "a", first.session_id)
+    assert (again.result, again.rerun, again.committed) == ("[1]", (1,), 0)
+
+
+async def nothing_before(session_id, cell):
+    """As where the oldest commits were dropped."""
+
+
+async def test_what_a_gateway_gave_up_at_its_end_is_not_part_of_the_state(gateway_settings, hold):
+    async with a_world(gateway_settings()) as settings:
+        async with running(settings, embedded=True) as app:
+            first = await cell(app, "x = 1")
+            await committed(app, first.session_id)
+            request = ExecuteRequest("x = 2\nimport time; time.sleep(60)", first.session_id)
+            task = asyncio.create_task(app.gateway.execute(app.stdio_principal(), request))
+            await until(lambda: session_of(app, first.session_id).seat._cell)
+        await asyncio.gather(task, return_exceptions=True)
+        async with running(settings, embedded=True) as app:
+            again = await cell(app, "x", first.session_id)
+            assert (again.result, again.execution_count, again.committed) == ("1", 2, 1)
+
+
+@pytest.mark.parametrize("step", ["register.put", "checkpoints.fork", "trail.leave"])
+async def test_a_death_on_the_way_back_leaves_the_session_here_or_there(gateway_settings, monkeypatch, step):
+    async with a_world(gateway_settings()) as settings:
+        async with running(settings, embedded=True) as app:
+            first = await cell(app, "a = [1]")
+            for code in ("a.append(2)", "a.append(3)"):
+                await committed(app, first.session_id)
+                await cell(app, code, first.session_id)
+            session = await committed(app, first.session_id)
+            part, name = step.split(".")
+            with monkeypatch.context() as dying:
+                whole = getattr(session.saving._durable, part)
+                dying.setattr(whole, name, dies_after(getattr(whole, name)))
+                dying.setattr(session.saving, "soon", lambda kernel: None)
+                dying.setattr(session, "hibernate", never)
+                with pytest.raises(DeathError):
+                    await app.gateway.fork(app.stdio_principal(), first.session_id, 2, in_place=True)
+                await app.gateway.close()
+        async with running(settings, embedded=True) as app:
+            again = await cell(app, "a", first.session_id)
+            there = step != "register.put"
+            assert (again.result, again.execution_count) == (("[1, 2]", 3) if there else ("[1, 2, 3]", 4))
+
+
+class DeathError(Exception):
+    """The gateway ends here."""
+
+
+def dies_after(call):
+    async def then(*given):
+        await call(*given)
+        raise DeathError
+
+    return then
+
+
+async def never(**_):
+    return False
+
+
+async def test_a_kernel_that_is_being_brought_back_can_be_interrupted_and_closed(make, monkeypatch):
+    app = await make()
+    me = app.stdio_principal()
+    first = await cell(
+        app, "class Slow:\n    def __setstate__(self, state):\n        import time; time.sleep(60)\n    x = 1"
+    )
+    await cell(app, "slow = Slow(); slow.y = 1", first.session_id)
+    session = await committed(app, first.session_id)
+    await kill(session)
+    task = asyncio.create_task(app.gateway.execute(me, ExecuteRequest("1", first.session_id)))
+    await until(lambda: session.seat.is_taken and session.seat.kernel._bridge.keeping._loaded)
+    kernel = session.seat.kernel
+    await app.gateway.close_session(me, first.session_id)
+    with pytest.raises(GatewayError):
+        await task
+    assert kernel.gone.done()
+
+
+async def test_a_cell_that_ends_its_kernel_when_it_runs_again_is_left_out(make, monkeypatch):
+    app = await make()
+    first = await cell(app, "log = []")
+    session = await committed(app, first.session_id)
+    await hold_commits(session, monkeypatch)
+    await cell(app, "open('here', 'w').close()", first.session_id)
+    once = "import ctypes, os\nos.path.exists('here') or ctypes.string_at(0)\nlog.append(3)"
+    await cell(app, once, first.session_id)
+    await cell(app, "log.append(4)", first.session_id)
+    session.life.pending.pop(0)  # so that the file is not there when the cell runs again
+    await kill(session)
+    again = await cell(app, "log", first.session_id)
+    assert (again.result, again.rerun) == ("[4]", (4,))
+    assert again.lost == ("what cell 3 changed: to bring that back ended the kernel",)
+
+
+async def test_what_is_answered_while_a_commit_is_written_is_committed_too(make, monkeypatch):
+    app = await make()
+    first = await cell(app, "a = 1")
+    session = await committed(app, first.session_id)
+    release = asyncio.Event()
+    commit = session.saving._durable.checkpoints.commit
+
+    async def slow(*given):
+        await release.wait()
+        return await commit(*given)
+
+    monkeypatch.setattr(session.saving._durable.checkpoints, "commit", slow)
+    await cell(app, "a = 2", first.session_id)
+    await until(lambda: session.saving._is_at_work and not session.seat.kernel._bridge.keeping.is_saving)
+    await cell(app, "a = 3", first.session_id)
+    release.set()
+    await until(lambda: session.saving.committed == 3)
+
+
+async def test_a_fork_that_cannot_be_made_leaves_nothing(make, tmp_path, monkeypatch):
+    app = await make()
+    first = await cell(app, "a = 1")
+    session = await committed(app, first.session_id)
+    durable = session.saving._durable
+    before = await durable.checkpoints.session_ids()
+    monkeypatch.setattr(durable.register, "put", dies_after(durable.register.put))
+    with pytest.raises(DeathError):
+        await app.gateway.fork(app.stdio_principal(), first.session_id, 1)
+    assert await durable.checkpoints.session_ids() == before
+    assert await durable.register.ids() == [first.session_id] and len(app.gateway.live()) == 1
+
+
+async def test_dead_kernels_hold_no_place(make):
+    app = await make(sessions={"max_kernels": 1})
+    first = await cell(app, "a = 1")
+    await kill(await committed(app, first.session_id))
+    assert (await cell(app, "1")).status == "ok"

@@ -10,7 +10,7 @@ import pytest
 from kernel_gateway.errors import GatewayError
 from kernel_gateway.store.checkpoints import AT_MOST_BYTES
 from kernel_gateway.store.commits import Anchor
-from tests.store.conftest import ALICE, BOB, OTHERS, manifest_of, name_of, named
+from tests.store.conftest import ALICE, BOB, LARGE, OTHERS, manifest_of, name_of, named
 
 
 async def test_a_checkpoint_comes_back_with_small_and_large_chunks(store, noise):
@@ -79,16 +79,26 @@ async def test_so_much_is_read_into_memory_at_once_and_no_more(store, noise):
 
 async def test_equal_chunks_are_stored_once_for_an_organisation_and_never_across(store, noise):
     chunk = noise()
-    first = await store.put(ALICE, 1, chunk)
-    second = await store.put(BOB, 1, chunk)
-    assert first.written_bytes > len(chunk) > 10 * second.written_bytes
-    assert len(store.files()) == 1
-    third = await store.put(OTHERS, 1, chunk)
-    assert third.written_bytes > len(chunk) and len(store.files()) == 2
+    sizes, commits = [], []
+    for mark in (ALICE, BOB, OTHERS):
+        before = await store.checkpoints.size()
+        commits.append(await store.put(mark, 1, chunk))
+        sizes.append(await store.checkpoints.size() - before)
+    assert sizes[0] == sizes[2] > len(chunk) > 10 * sizes[1]
+    assert len(store.files()) == 2
     addresses = {address for (address,) in store.sql("SELECT address FROM checkpoint_chunks")}
     assert len(addresses) == 2 and not any(address.startswith(name_of(chunk)) for address in addresses)
-    for mark, commit in ((ALICE, first), (BOB, second), (OTHERS, third)):
+    for mark, commit in zip((ALICE, BOB, OTHERS), commits, strict=True):
         assert await store.back(mark, commit, chunk)
+
+
+@pytest.mark.parametrize("size", [300, 3_000, LARGE, 1024 * 1024])
+async def test_no_figure_tells_whether_another_session_holds_the_same(store, noise, size):
+    for cell, secret in enumerate((noise(size), b"text " * (size // 5)), start=1):
+        await store.put(ALICE, cell, b"more", secret)
+        shared, alone = await store.put(BOB, cell, secret), await store.put(OTHERS, cell, secret)
+        assert shared.written_bytes == alone.written_bytes
+        assert (await store.put(BOB, cell + 5, secret)).written_bytes < 300  # its own it may know of
 
 
 async def test_two_sessions_that_commit_the_same_at_once_both_have_it(store, noise):
@@ -120,8 +130,9 @@ async def test_a_fork_shares_chunks_and_outlives_its_parent(store, noise):
     await store.put(ALICE, 2, b"other")
     at_1 = await store.checkpoints.at("ses_a", 1)
     child = replace(ALICE, session_id="ses_fork")
+    before = await store.checkpoints.size()
     forked = await store.checkpoints.fork(ALICE, at_1, child)
-    assert (forked.seq, forked.cell) == (1, 1) and forked.written_bytes < 1000
+    assert (forked.seq, forked.cell) == (1, 1) and await store.checkpoints.size() - before < 1000
     assert forked.digest != at_1.digest
     with pytest.raises(GatewayError, match="does not hold"):
         await store.checkpoints.read(child, [name_of(b"other")])
@@ -162,6 +173,33 @@ async def test_a_session_goes_back_to_an_earlier_cell_in_a_new_epoch(store):
     assert await store.checkpoints.at("ses_a", 3) == at_2 == await store.checkpoints.latest("ses_a")
     with pytest.raises(GatewayError, match="older checkpoint"):
         await store.checkpoints.open(later, back, Anchor(6, "0" * 64))
+
+
+async def test_a_session_goes_back_to_nothing_in_a_new_epoch(store):
+    for cell in (2, 3):
+        await store.put(ALICE, cell, b"%d" % cell)
+    later, empty = replace(ALICE, epoch=1), manifest_of()
+    back = await store.checkpoints.restart(ALICE, later, empty)
+    assert (back.seq, back.cell, back.epoch) == (3, 0, 1)
+    assert await store.checkpoints.latest("ses_a") == back
+    assert [await store.checkpoints.at("ses_a", cell) for cell in (0, 2, 9)] == [back] * 3
+    assert await store.checkpoints.open(later, back, back.anchor) == empty
+    assert await store.checkpoints.restart(ALICE, later, empty) == back  # the caller did not learn that it was done
+    assert await store.checkpoints.at("ses_a", 9) == back
+    assert await store.checkpoints.at("ses_a", 9) == await store.put(later, 0) == back
+    again = await store.put(later, 1, b"2")
+    assert again.seq == 4 and await store.back(later, again, b"2")
+
+
+async def test_nothing_is_gone_back_to_in_another_session_and_no_chunk_is_named(store):
+    await store.put(ALICE, 2, b"2")
+    with pytest.raises(GatewayError, match="as itself"):
+        await store.checkpoints.restart(ALICE, replace(ALICE, session_id="ses_c"), manifest_of())
+    with pytest.raises(GatewayError, match="does not hold"):
+        await store.checkpoints.restart(ALICE, replace(ALICE, epoch=1), manifest_of(b"unknown"))
+    assert (await store.checkpoints.at("ses_a", 2)).seq == 1
+    first = await store.checkpoints.restart(BOB, replace(BOB, epoch=1), manifest_of())  # it had committed nothing
+    assert (first.seq, first.cell) == (1, 0)
 
 
 async def test_a_deleted_session_is_gone_from_every_file(store, noise):

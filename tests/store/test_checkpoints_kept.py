@@ -72,6 +72,17 @@ async def test_all_sessions_may_use_so_many_bytes_together(store, noise):
     assert (await store.put(ALICE, 2, noise(400_000))).seq == 2
 
 
+async def test_that_all_is_full_does_not_depend_on_what_another_session_holds(store, noise):
+    store.checkpoints = store.again(max_bytes=1_000_000)
+    secret = noise(400_000)
+    await store.put(ALICE, 1, secret, noise(400_000))
+    for guess in (secret, noise(400_000)):
+        with pytest.raises(GatewayError, match="delete sessions"):
+            await store.put(BOB, 1, guess)
+    child = replace(ALICE, session_id="ses_fork")
+    assert await store.checkpoints.fork(ALICE, await store.checkpoints.latest("ses_a"), child)
+
+
 async def test_a_manifest_has_so_many_bytes_and_chunks_at_most(store):
     store.checkpoints = store.again(max_manifest_bytes=1000, max_chunks=3)
     fits = manifest_of(b"1", b"2", b"3")

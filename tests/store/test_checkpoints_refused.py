@@ -95,6 +95,18 @@ async def test_only_what_the_ledger_says_is_the_newest_is_opened(store):
         await opened(ALICE, replace(second, digest=first.digest), Anchor(2, first.digest))
 
 
+async def test_the_newest_opens_where_the_ledger_has_forgotten_it_and_what_is_damaged_does_not(store):
+    await store.put(ALICE, 1, b"one")
+    newest = await store.put(ALICE, 2, b"two")
+    store.checkpoints = store.again()
+    latest = await store.checkpoints.latest("ses_a")
+    assert latest == newest
+    assert await store.checkpoints.open(ALICE, latest, None) == manifest_of(b"two")
+    store.sql("UPDATE checkpoints SET cell = 1 WHERE seq = 2")
+    with pytest.raises(GatewayError, match="damaged or moved"):
+        await store.checkpoints.open(ALICE, await store.checkpoints.latest("ses_a"), None)
+
+
 async def test_another_image_or_catalog_is_said_apart_and_only_of_what_is_sound(store):
     commit = await store.put(ALICE, 1, b"one")
     for other, what in ((replace(ALICE, image="image-2"), "image"), (replace(ALICE, catalog="catalog-2"), "catalog")):

@@ -5,12 +5,15 @@ from collections.abc import Awaitable, Callable
 from tests.bench.figures.bombs import bombs
 from tests.bench.figures.calls import call_http, call_no_op
 from tests.bench.figures.cells import cell, run
+from tests.bench.figures.checkpoints import checkpoint
+from tests.bench.figures.keeping import disk, pause
 from tests.bench.figures.leaks import leaks
 from tests.bench.figures.ledger import ledger
 from tests.bench.figures.memory import memory
 from tests.bench.figures.neighbours import neighbours
 from tests.bench.figures.policy import decision
 from tests.bench.figures.redaction import redaction
+from tests.bench.figures.restoring import fork, restore
 from tests.bench.figures.reviewing import reviewing
 from tests.bench.figures.starting import burst, launch, session
 from tests.bench.figures.switch import switch
@@ -36,4 +39,9 @@ FIGURES: dict[str, Figure] = {
     "neighbours": neighbours,
     "leaks": leaks,
     "switch": switch,
+    "checkpoint": checkpoint,
+    "restore": restore,
+    "fork": fork,
+    "pause": pause,
+    "disk": disk,
 }

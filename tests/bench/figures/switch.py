@@ -22,7 +22,7 @@ _LOOK_SECONDS = 0.01
 _ENDS = ("disabled", "paused")  # whoever asks hears of a pause at once, and of its end when asking again
 _TIMEOUT_SECONDS = 60.0
 _KERNELS = {"pool": {"ready": 0}}  # so that every kernel there is belongs to a session
-_SESSIONS = {"max_sessions": ROUNDS * CELLS, "max_sessions_per_principal": ROUNDS * CELLS}  # they stay, without kernels
+_SESSIONS = {"max_kernels": CELLS, "max_kernels_per_principal": CELLS}
 
 
 async def switch(rig: Rig) -> list[Row]:
