@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 KILL_SECONDS = 5.0  # SIGKILL takes milliseconds; a process the host cannot kill must not hold up the others
 YIELD_SECONDS = 0.2  # that a kernel has to stop saving, before what it is doing is interrupted
+SAVE_GRACE_SECONDS = 5.0  # beyond its budget, at which it only looks in between: for one large chunk on a loaded host
 INTERRUPT_AGAIN_SECONDS = 1.0  # one interrupt can be lost between two bytecodes of the kernel itself
 
 
@@ -158,17 +159,36 @@ class Kernel:
             self._connection.finish(run)
 
     async def save(self, order: Order, sink: Sink) -> bool:
-        """Between cells: writes down what changed. False where a cell came first. Raises what `sink` raises."""
-        return await self._bridge.keeping.save(order, sink, self.died)
+        """Between cells: writes down what changed. False where a cell came first, or it took too long: then it is
+        stopped, or killed. Raises what `sink` raises."""
+        overdue = asyncio.create_task(self._stop_saving_after(order.seconds + SAVE_GRACE_SECONDS), name="save-deadline")
+        try:
+            return await self._bridge.keeping.save(order, sink, self.died)
+        finally:
+            overdue.cancel()
 
-    async def load(self, head: Mapping[str, Any], body: bytes = b"") -> dict[str, str]:
+    async def load(self, head: Mapping[str, Any], body: bytes = b"", seconds: float | None = None) -> dict[str, str]:
         """Before its first cell: what `head` describes becomes its variables. Returns those that could not be loaded,
-        with reasons. Without a body they are in `memory`. Raises GatewayError("kernel_died")."""
-        return await self._bridge.keeping.load(head, body, self.died)
+        with reasons. Without a body they are in `memory`. It has as long as a start takes, unless `seconds` says more.
+
+        Raises GatewayError kernel_died | deadline; then it is dead.
+        """
+        seconds = self._settings.start_seconds if seconds is None else seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._bridge.keeping.load(head, body, self.died)
+        except TimeoutError:
+            await self.stop("a variable's own code, which says how to load it, took too long")
+            message = f"restoring the variables took over {seconds:g} s; go back to an earlier cell, or start again"
+            raise GatewayError("deadline", message) from None
 
     @property
     def memory(self) -> MemoryFile:
         return self._sockets.memory
+
+    async def _stop_saving_after(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._stop_saving()
 
     async def _stop_saving(self) -> bool:
         """False where it would not stop, and was killed for it."""

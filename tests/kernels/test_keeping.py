@@ -201,3 +201,63 @@ async def test_the_room_comes_back_however_a_save_ends():
     assert (await save, room.held) == (True, 0)
     assert await kernel.gives(b"456") == "denied"
     assert room.held == 0
+
+
+HANGS = """
+class Hangs:
+    def __reduce__(self):
+        while True: pass
+hangs = Hangs()
+"""
+
+
+def for_ever(method):
+    """What a hostile cell does to its own kernel."""
+    return f"import kernel_ext.keeping, time\nkernel_ext.keeping.Keeper.{method} = lambda *_: time.sleep(3600)"
+
+
+async def ran(kernel, code):
+    outcome = await kernel.run(code, 60.0, asyncio.get_running_loop().create_future())
+    assert outcome.status == "ok"
+    return outcome
+
+
+async def test_a_save_within_its_time_is_left_alone(claim_kernel):
+    kernel, sink = await claim_kernel(), Sink()
+    await ran(kernel, "a = [1]")
+    assert await kernel.save(Order(1, 60.0, 10**6), sink) is True
+    assert b'"a"' in sink.manifest
+    assert all(task.get_name() != "save-deadline" or task.cancelling() for task in asyncio.all_tasks())
+
+
+async def test_a_save_that_goes_on_after_its_time_is_stopped(claim_kernel, monkeypatch):
+    monkeypatch.setattr("kernel_gateway.kernels.kernel.SAVE_GRACE_SECONDS", -3599.0)
+    kernel, sink = await claim_kernel(), Sink()
+    await ran(kernel, HANGS)
+    assert await kernel.save(Order(1, 3600.0, 10**6), sink) is False
+    assert sink.manifest is None
+    assert (await ran(kernel, "1 + 1")).outputs.result == "2"
+
+
+async def test_a_kernel_that_saves_on_and_on_is_killed(claim_kernel, monkeypatch):
+    monkeypatch.setattr("kernel_gateway.kernels.kernel.SAVE_GRACE_SECONDS", 0.0)
+    kernel, sink = await claim_kernel(interrupt_grace_seconds=0.1), Sink()
+    await ran(kernel, for_ever("_save"))
+    assert await kernel.save(Order(1, 0.5, 10**6), sink) is False
+    assert "ignored the interrupt" in await kernel.died
+    assert kernel._bridge.keeping._room.held == 0
+
+
+async def test_a_kernel_that_does_not_load_in_time_is_killed(claim_kernel):
+    kernel = await claim_kernel()
+    assert await kernel.load({"count": 5}) == {}
+    await ran(kernel, for_ever("_loaded"))
+    with pytest.raises(GatewayError, match=r"took over 0\.5 s") as caught:
+        await kernel.load({"count": 6}, seconds=0.5)
+    assert (caught.value.code, await kernel.died) == (
+        "deadline",
+        "a variable's own code, which says how to load it, took too long",
+    )
+    with pytest.raises(GatewayError) as caught:
+        await kernel.load({"count": 6})
+    assert caught.value.code == "kernel_died"
