@@ -16,7 +16,7 @@ def can_write(fd):
         lambda: os.ftruncate(fd, 4096),
         lambda: mmap.mmap(fd, 4096, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ | mmap.PROT_WRITE),
         lambda: os.open(f'/proc/self/fd/{fd}', os.O_RDWR),
-        lambda: os.fchmod(fd, 0o600),
+        lambda: (os.fchmod(fd, 0o600), os.open(f'/proc/self/fd/{fd}', os.O_RDWR)),
     ):
         try:
             attempt()
