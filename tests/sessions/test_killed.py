@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from kernel_gateway.kernels import keeping as chunks
 from kernel_gateway.sessions.result import ExecuteRequest
 from tests.conftest import until
 
@@ -43,7 +44,7 @@ class Points:
         if name == "when the save is asked for":
             monkeypatch.setattr(keeping, "_send", _before(keeping._send, self.kill))
         elif name == "when its chunks are there":
-            monkeypatch.setattr(keeping, "_cut", _before(keeping._cut, self.kill))
+            monkeypatch.setattr(chunks, "_cut", _before(chunks._cut, self.kill))
         elif name == "before the commit":
             monkeypatch.setattr(checkpoints, "commit", _before(checkpoints.commit, self.kill))
         elif name == "after the commit, before the ledger has it":
