@@ -74,10 +74,7 @@ class Broker:
     async def answer(self, message: Message, account: Account, cell: Cell | None) -> Message:
         """RESULT or ERROR with the id of a CALL, SEARCH, READ or WRITE. Never raises; a traceback stays on the host."""
         try:
-            with account.flight.message(self._settings.max_concurrent_calls):
-                self._admit(message, account, cell)
-                assert cell is not None
-                value, body = await self._serve(message, account, cell)
+            value, body = await self._answer(message, account, cell)
             return Message(Kind.RESULT, message.id, {"value": value}, body)
         except GatewayError as error:
             head: dict[str, Any] = {"code": error.code, "message": error.message}
@@ -125,6 +122,28 @@ class Broker:
         if self._services.effects is not None:
             await self._services.effects.forget_session(session_id)
 
+    async def _answer(self, message: Message, account: Account, cell: Cell | None) -> tuple[Any, bytes]:
+        """What a cell depends on is noted for when it is run again; then nothing is called, and that is its answer."""
+        noted = _noted(message)
+        if cell is None or noted is None:
+            return await self._admitted(message, account, cell)
+        if cell.recorded is not None:
+            return cell.recorded.answer(*noted), b""
+        place = cell.notes.begin(*noted)
+        try:
+            value, body = await self._admitted(message, account, cell)
+        except GatewayError as error:
+            cell.notes.error(place, error)
+            raise
+        cell.notes.value(place, value)
+        return value, body
+
+    async def _admitted(self, message: Message, account: Account, cell: Cell | None) -> tuple[Any, bytes]:
+        with account.flight.message(self._settings.max_concurrent_calls):
+            self._admit(message, account, cell)
+            assert cell is not None
+            return await self._serve(message, account, cell)
+
     def _admit(self, message: Message, account: Account, cell: Cell | None) -> None:
         """The kernel's turn, and an end to loops that ignore their errors: past the cap nothing is written down."""
         if cell is None:
@@ -139,31 +158,18 @@ class Broker:
 
     async def _serve(self, message: Message, account: Account, cell: Cell) -> tuple[Any, bytes]:
         if message.kind is Kind.CALL:
-            return await self._call(message.head, account, cell), b""
+            return await self._calls.call(message.head, account, cell), b""
         if message.kind is Kind.SEARCH:
             return await self._search.search(message.head, account, cell), b""
         if message.kind is Kind.READ:
             return await self._transfers.read(message.head, account, cell)
         if message.kind is Kind.WRITE:
-            return await self._write(message, account, cell), b""
+            return await self._transfers.write(message.head, message.body, account, cell), b""
         raise GatewayError("invalid", f"a {message.kind.name} is not a request")
 
-    async def _write(self, message: Message, account: Account, cell: Cell) -> Any:
-        handle = message.head.get("handle")
-        if cell.recorded is not None:
-            return cell.recorded.answer("blob_write", handle)
-        value = await self._transfers.write(message.head, message.body, account, cell)
-        cell.notes.value("blob_write", handle, value)
-        return value
 
-    async def _call(self, head: Mapping[str, Any], account: Account, cell: Cell) -> Any:
-        operation, arguments = str(head.get("operation")), head.get("arguments")
-        if cell.recorded is not None:
-            return cell.recorded.answer(operation, arguments)
-        try:
-            value = await self._calls.call(head, account, cell)
-        except GatewayError as error:
-            cell.notes.error(operation, arguments, error)
-            raise
-        cell.notes.value(operation, arguments, value)
-        return value
+def _noted(message: Message) -> tuple[str, object] | None:
+    """What the answer is known by when the cell is run again; None where it is asked for afresh."""
+    if message.kind is Kind.CALL:
+        return str(message.head.get("operation")), message.head.get("arguments")
+    return ("blob_write", message.head.get("handle")) if message.kind is Kind.WRITE else None
