@@ -40,7 +40,7 @@ class History:
         number = 0 if commit is None else commit.cell
         if commit is not None and number not in self._manifests:
             raw = await checkpoints.open(self._durable.mark(self._session_id, self._life), commit, None)
-            manifest = Manifest.read(raw)
+            manifest = await Manifest.parsed(raw, self._durable.settings.max_state_bytes)
             self._manifests[number] = manifest.without_hidden() if self._life.is_fresh else manifest
         return self._manifests[number]
 

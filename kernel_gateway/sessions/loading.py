@@ -17,6 +17,7 @@ class Loading:
 
     def __init__(self, session_id: str, life: Life, durable: Durable) -> None:
         self._checkpoints, self._mark = durable.checkpoints, durable.mark(session_id, life)
+        self._max_bytes = durable.settings.max_state_bytes
 
     def __repr__(self) -> str:
         return f"<Loading {self._mark.session_id}>"
@@ -25,7 +26,7 @@ class Loading:
         """The state that the session goes on with; variables to `keep` stay as they are in the kernel. Returns what
         could not be loaded, with reasons."""
         raw = manifest.written()
-        layout = Layout.of(manifest, len(raw))
+        layout = Layout.of(manifest, len(raw), self._max_bytes)
         head = _head(manifest, raw, layout, keep) | {"adopt": True}
         if layout.size <= _IN_A_MESSAGE_BYTES:
             return await kernel.load(head, await self._message(raw, layout))
@@ -37,7 +38,7 @@ class Loading:
     async def passing(self, kernel: Kernel, manifest: Manifest, keep: Collection[str], max_bytes: int) -> None:
         """A state that cells are run again on, before the last one is loaded. Raises GatewayError too_large too."""
         raw = manifest.written()
-        layout = Layout.of(manifest, len(raw))
+        layout = Layout.of(manifest, len(raw), self._max_bytes)
         if layout.size > max_bytes:
             raise GatewayError("too_large", f"what its cells need has {layout.size} bytes, and {max_bytes} are loaded")
         lost = await kernel.load(_head(manifest, raw, layout, keep), await self._message(raw, layout))

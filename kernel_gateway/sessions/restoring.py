@@ -62,7 +62,7 @@ class Restoring:
                 raise GatewayError("internal", "what was committed is gone; start again")
             return None
         raw = await self._durable.checkpoints.open(self._durable.mark(self._session_id, self._life), commit, anchor)
-        return commit.cell, Manifest.read(raw)
+        return commit.cell, await Manifest.parsed(raw, self._durable.settings.max_state_bytes)
 
     async def _fill(self, kernel: Kernel, manifest: Manifest, rerun: Rerun, news: News) -> None:
         """Its variables, into the kernel. What is missing is news."""
