@@ -89,7 +89,7 @@ def _output(result: ExecuteResult) -> list[tuple[str, str]]:
 def _after(result: ExecuteResult) -> list[str]:
     lines = []
     if result.status == "timeout":
-        kept = "its kernel is replaced with the next cell" if result.code == "kernel_died" else "variables are kept"
+        kept = "its kernel was replaced" if result.lost else "variables are kept"
         after = f"stopped after {result.duration_ms / 1000:.0f} s; {kept}"
         lines.append(f"{after}; ask for up to {MAX_TIMEOUT_SECONDS} s with timeout_seconds")
     if result.calls:

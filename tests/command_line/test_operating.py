@@ -79,7 +79,8 @@ async def test_sessions_of_everybody_are_listed_and_shown(app, capsys):
     assert [each.split("  ")[1:] for each in shown[1:]] == [["session_opened", "execute"], ["cell_ran", "ok"]]
     assert await typed(app.settings, "sessions", "show", result.session_id, "--json") == 0
     session = json.loads(capsys.readouterr().out)
-    assert (session["role"], session["front_end"], len(session["transcript"])) == ("dev", "stdio", 2)
+    assert (session["role"], session["front_end"]) == ("dev", "stdio")
+    assert {"session_opened", "cell_ran"} <= {event["kind"] for event in session["transcript"]}
 
 
 ASKS = """@id("two") @code("approval_required") @approver("person") @reason("somebody else has to agree")

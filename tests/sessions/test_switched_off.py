@@ -37,7 +37,7 @@ async def make(gateway_settings, upstream, hold, tmp_path):
             policy={"auto_approve_risk": "critical", "files": [str(tmp_path / "asks.cedar")]},
             upstreams={"image_ops": upstream.settings},
             auth={"stdio": {"scopes": SCOPES}},
-            sessions={"max_sessions_per_principal": CELLS},
+            sessions={"max_kernels_per_principal": CELLS},
             **sections,
         )
         return await hold(running(settings))
@@ -92,7 +92,7 @@ async def test_fifty_cells_of_every_stubborn_kind_are_gone_from_the_process_tabl
         (ran,) = [event for event in await transcript(app, told) if event["kind"] == "cell_ran"]
         assert ran["status"] == "disabled"
     stopped = [result for result in results if result.status == "disabled"]
-    assert {(result.code, bool(result.lost)) for result in stopped} == {("disabled", True)}
+    assert {(result.code, bool(result.lost)) for result in stopped} == {("disabled", False)}
     assert {result.message for result in stopped} == {
         "this service is switched off: a drill; an operator must switch it on again"
     }
@@ -232,7 +232,7 @@ async def test_cells_that_wait_for_their_turn_never_run(app, upstream):
     await until(lambda: any(session.seat._cell for session in app.gateway.live()))
     (session,) = app.gateway.live()
     waiting = begin(app, "1", session.id)
-    await until(lambda: session._waiting)
+    await until(lambda: session._line._waiting)
     await off(app)
     assert (await first).status == "disabled"
     with pytest.raises(GatewayError, match="switched off"):

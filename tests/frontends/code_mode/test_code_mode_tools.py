@@ -31,6 +31,7 @@ async def test_the_published_parameters_are_the_contracts_and_carry_its_bounds(i
     assert list(search.input_schema["properties"]) == ["query", "limit", "server", "detail"]
     assert list(execute.input_schema["properties"]) == [
         "code", "session_id", "timeout_seconds", "request_id", "validate_only", "approval_token",
+        "fork_from_cell",
     ]  # fmt: skip
     of = search.input_schema["properties"]
     assert (of["query"]["minLength"], of["query"]["maxLength"]) == (1, 500)
@@ -136,7 +137,7 @@ async def test_execute_passes_what_was_asked_with_the_contracts_defaults(in_memo
             {"code": "x", "sesion_id": "s"},
             (
                 "unknown argument `sesion_id`; known are `code`, `session_id`, `timeout_seconds`, `request_id`, "
-                "`validate_only`, `approval_token`"
+                "`validate_only`, `approval_token`, `fork_from_cell`"
             ),
         ),
     ],
