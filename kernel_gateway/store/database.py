@@ -7,6 +7,8 @@ transactions: those since the last WAL checkpoint (about 4 MB of pages) that the
 """
 
 import asyncio
+import sqlite3
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +26,7 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 _CHECKPOINT_PAGES = 1000  # of the write-ahead log: SQLite's own default, about 4 MB
+_ASK_AGAIN_SECONDS = 0.005
 _IN_A_ROW = 100  # transactions at once before the thread gets one: it copies the log back, which waits for the disk
 
 
@@ -169,7 +172,6 @@ def _engine(url: URL, read_only: bool) -> Engine:
 def _prepare_sqlite(engine: Engine, patience: Mapping[str, int], survives_power_loss: bool, read_only: bool) -> None:
     pragmas: dict[str, str | int] = {
         **patience,  # first: the others already need the file
-        "journal_mode": "WAL",
         "synchronous": "FULL" if survives_power_loss else "NORMAL",
         "foreign_keys": "ON",
         "secure_delete": "ON",  # what is deleted is overwritten, not left in free pages
@@ -182,11 +184,25 @@ def _prepare_sqlite(engine: Engine, patience: Mapping[str, int], survives_power_
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # transactions begin below, not where the driver guesses
         _set(connection, pragmas)
+        _write_ahead(connection, patience["busy_timeout"] / 1000)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # IMMEDIATE: takes the write lock at once, so two processes wait for each other instead of failing half-way
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _write_ahead(connection: Any, patience_seconds: float) -> None:
+    """Of two who change a new file's mode at once SQLite tells one that it is locked, without waiting: it asks again."""
+    until = time.monotonic() + patience_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_ASK_AGAIN_SECONDS)
 
 
 def _set(connection: Any, pragmas: Mapping[str, str | int]) -> None:

@@ -377,3 +377,14 @@ async def test_who_only_reads_sees_one_moment_and_writes_nothing(database, tmp_p
     with pytest.raises(OperationalError):
         await looking.run(lambda c: c.execute(text("INSERT INTO t VALUES (2)")))
     await looking.close()
+
+
+@pytest.mark.parametrize("round_", range(40))
+async def test_two_that_open_a_new_file_at_once_both_can(tmp_path, round_):
+    databases = [Database(tmp_path / f"state-{round_}" / "gateway.db") for _ in range(2)]
+    try:
+        made = (each.run(lambda connection: connection.execute(text("select 1")).scalar()) for each in databases)
+        assert await asyncio.gather(*made) == [1, 1]
+    finally:
+        for each in databases:
+            await each.close()
