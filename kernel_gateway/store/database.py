@@ -193,7 +193,7 @@ def _prepare_sqlite(engine: Engine, patience: Mapping[str, int], survives_power_
 
 
 def _write_ahead(connection: Any, patience_seconds: float) -> None:
-    """Of two who change a new file's mode at once SQLite tells one that it is locked, without waiting: it asks again."""
+    """Of two who change a new file's mode at once SQLite tells one that it is locked, without waiting: ask again."""
     until = time.monotonic() + patience_seconds
     while True:
         try:
