@@ -158,7 +158,7 @@ async def running(
     check_launcher(settings, unsafe=unsafe)  # said now, not to the first caller
     async with AsyncExitStack() as stack:
         store = settings.store
-        store.refuse_old_place()
+        store.leave_old_place()
         keys = Keys(store.keys)
         stack.enter_context(keys.held())
         lives = Lives(store.folder)

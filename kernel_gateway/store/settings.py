@@ -1,5 +1,7 @@
 """Where the gateway keeps what must outlive it."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -7,6 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from kernel_gateway.config import Section
 from kernel_gateway.errors import ConfigError
+from kernel_gateway.store.private import private_folder
 
 _MIB = 1024 * 1024
 
@@ -65,11 +68,22 @@ class StoreSettings(Section):
         """What Database takes."""
         return self.database_url.get_secret_value() or self.data / "gateway.db"
 
-    def refuse_old_place(self) -> None:
-        """Rather than begin a new ledger beside the one of version 0.1.0. Raises ConfigError."""
-        old = self.folder / "gateway.db"
-        if not self.data.exists() and old.exists():
-            raise ConfigError(f"the database `{old}` belongs into `{self.data}` now; move it there, with -wal and -shm")
+    def leave_old_place(self) -> None:
+        """Moves a database that lies beside the keys into the folder of the data, rather than begin a new ledger.
+
+        Raises ConfigError where somebody has it open.
+        """
+        old, new = self.folder / "gateway.db", self.data / "gateway.db"
+        if new.exists() or not old.exists():
+            return
+        try:
+            with closing(sqlite3.connect(old, timeout=0)) as connection:
+                connection.execute("PRAGMA journal_mode=DELETE")  # all of it in one file, and nobody else has that open
+            private_folder(self.data)
+            old.rename(new)
+        except (sqlite3.Error, OSError):
+            message = f"the database `{old}` belongs into `{self.data}` now, and is in use; end what uses it"
+            raise ConfigError(message) from None
 
     @model_validator(mode="after")
     def _keys_lie_outside_of_the_data(self) -> Self:

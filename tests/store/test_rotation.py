@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -140,10 +142,20 @@ def test_keys_lie_beside_the_data_or_where_it_is_said(tmp_path, monkeypatch):
     assert (tmp_path / "secure" / "keys" / "vault.key").exists()
 
 
-def test_a_database_of_the_first_version_is_not_left_behind_in_silence(tmp_path):
-    StoreSettings(folder=tmp_path).refuse_old_place()
-    (tmp_path / "gateway.db").touch()
-    with pytest.raises(ConfigError, match="move it there, with -wal and -shm"):
-        StoreSettings(folder=tmp_path).refuse_old_place()
-    (tmp_path / "data").mkdir()
-    StoreSettings(folder=tmp_path).refuse_old_place()
+def test_a_database_beside_the_keys_moves_into_the_folder_of_the_data_unless_it_is_in_use(tmp_path):
+    store = StoreSettings(folder=tmp_path)
+    store.leave_old_place()
+    with closing(sqlite3.connect(tmp_path / "gateway.db")) as old:
+        old.execute("PRAGMA journal_mode=WAL")
+        old.execute("CREATE TABLE kept (n)")
+        old.execute("INSERT INTO kept VALUES (7)")
+        old.commit()
+        with pytest.raises(ConfigError, match="is in use"):
+            store.leave_old_place()
+    store.leave_old_place()
+    assert not list(tmp_path.glob("gateway.db*"))
+    with closing(sqlite3.connect(store.database)) as moved:
+        assert moved.execute("SELECT n FROM kept").fetchall() == [(7,)]
+    (tmp_path / "gateway.db").touch()  # beside the one that is in use it means nothing
+    store.leave_old_place()
+    assert (tmp_path / "gateway.db").exists()
